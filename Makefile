@@ -1,0 +1,86 @@
+# Everything a newcomer or CI runs. `make help` lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+ARGS ?=
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-header --no-annotate
+PACKAGES := analytics benchmarks cli client dataflows egress inference_workers ingest runtime schemas tests
+
+.PHONY: help demo test check unit format bench lock setup setup-dev clean
+
+help: ## Print this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: setup ## Set everything up and run the whole product (ARGS="--headless-seconds 30" for no terminal view)
+	@$(BIN)/affectstream demo $(ARGS)
+
+setup: .stamps/python .stamps/web ## Install the product: Python packages, web page, Kafka's jars, models, sample
+	@$(BIN)/affectstream setup
+
+setup-dev: .stamps/python-dev .stamps/web .stamps/browser ## Install what the tests need besides
+	@$(BIN)/affectstream setup
+
+test: setup-dev ## Set everything up and run every check and test
+	@$(MAKE) --no-print-directory check
+	@cd web && npm run --silent test
+	@$(BIN)/pytest -q -m "not unit" $(ARGS)
+
+check: .stamps/python-dev .stamps/web ## Fast: format, lint, types, imports, unit tests
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache | tail -n 3
+	@cd web && npm run --silent check
+	@$(BIN)/pytest -q -m unit
+
+unit: .stamps/python-dev ## Unit tests only
+	@$(BIN)/pytest -q -m unit $(ARGS)
+
+format: .stamps/python-dev ## Format the code
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+	@cd web && npm run --silent format
+
+lock: $(BIN)/uv ## Resolve the dependencies anew and write the lock files
+	@$(COMPILE) --extra cpu --extra registry --group dev pyproject.toml -o requirements-dev.lock
+	@$(COMPILE) --extra cpu -c requirements-dev.lock pyproject.toml -o requirements.lock
+
+clean: ## Remove what the build made in this folder (caches elsewhere stay)
+	@rm -rf $(VENV) .stamps web/node_modules web/dist
+
+$(BIN)/uv:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is missing: install it, or say where it is: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || { echo "Python 3.11 or 3.12 is needed, $(PYTHON) is another: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.stamps/python: requirements.lock pyproject.toml | $(BIN)/uv
+	@if [ ! -e .stamps/python-dev ]; then \
+	  echo "installing Python packages (about 1 GB)"; \
+	  $(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python -r requirements.lock && \
+	  $(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python --editable .; fi
+	@mkdir -p .stamps && touch $@
+
+.stamps/python-dev: requirements-dev.lock pyproject.toml | $(BIN)/uv
+	@echo "installing Python packages with the test tools (about 1 GB)"
+	@$(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python -r requirements-dev.lock
+	@$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python --editable .
+	@mkdir -p .stamps && touch $@ .stamps/python
+
+.stamps/web: web/package-lock.json $(shell find web/src web/public web/index.html web/vite.config.ts -type f 2>/dev/null)
+	@command -v node >/dev/null && command -v npm >/dev/null || { echo "Node.js 20 with npm is missing: install it (Debian: apt-get install nodejs npm)"; exit 1; }
+	@echo "building the web page"
+	@cd web && npm ci --silent --no-audit --no-fund && npm run --silent build
+	@mkdir -p .stamps && touch $@
+
+# The browser tests drive Debian's Chromium; elsewhere any Chromium does that CHROMIUM names.
+.stamps/browser:
+	@if [ -z "$$CHROMIUM" ] && ! command -v chromium >/dev/null; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing Chromium"; apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	  else echo "Chromium is missing: the browser tests will be skipped (install it, or set CHROMIUM=/path)"; fi; fi
+	@mkdir -p .stamps && touch $@

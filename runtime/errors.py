@@ -1,0 +1,54 @@
+"""The product's errors.
+
+AffectstreamError
+├── SettingsError        the environment or a command line says something that cannot be used
+├── PrerequisiteError    something must be installed or fetched first; the message says what and how
+├── BrokerError          Kafka refused, failed or could not be reached
+│   ├── QueueFull        the producer's bounded queue is full: slow down or shed
+│   ├── DeliveryFailed   a record was not acknowledged
+│   └── TopicMismatch    a topic exists, but not as topics.yaml says
+├── TokenError           a token that does not open what it was shown to
+└── ModelError           a model file is missing, altered or does not answer as its manifest says
+
+Messages say what, where and what to do, and carry facts rather than protocol codes: the edge translates.
+"""
+
+
+class AffectstreamError(Exception):
+    """Base of every error that the product raises on purpose."""
+
+
+class SettingsError(AffectstreamError):
+    """A setting that cannot be used."""
+
+
+class PrerequisiteError(AffectstreamError):
+    """Something must be installed or fetched first."""
+
+
+class BrokerError(AffectstreamError):
+    """Kafka refused, failed or could not be reached."""
+
+
+class QueueFull(BrokerError):  # noqa: N818 - a condition, and the field's word for it
+    """The producer's bounded queue is full."""
+
+
+class DeliveryFailed(BrokerError):  # noqa: N818 - the same
+    """At least one record was not acknowledged."""
+
+
+class TopicMismatch(BrokerError):  # noqa: N818 - the same
+    """A topic exists, but not as it should be."""
+
+
+class TokenError(AffectstreamError):
+    """A token that does not open what it was shown to; ``reason`` is a stable word for counting."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ModelError(AffectstreamError):
+    """A model file is missing, altered or does not answer as declared."""

@@ -1,0 +1,136 @@
+"""Prometheus metrics: every name, meaning and label defined once.
+
+``METRICS`` is the one table; a name that is not in it does not type-check. Labels never carry a session, a subject or
+anything else personal.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+Name = Literal[
+    "role_ready",
+    "sessions_active",
+    "clients_connected",
+    "records_in_total",
+    "records_out_total",
+    "bytes_in_total",
+    "dropped_total",
+    "dead_letters_total",
+    "rejected_total",
+    "lag_records",
+    "hop_seconds",
+    "batch_size",
+    "inference_seconds",
+    "queue_seconds",
+    "rows_inserted_total",
+    "insert_seconds",
+    "ticks_total",
+    "signals_total",
+    "discontinuities_total",
+    "fusion_lag_seconds",
+    "sessions_freed_total",
+]
+
+LATENCY_BUCKETS: Final = (
+    0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1,
+    0.125, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """Kind, meaning and labels of one metric."""
+
+    kind: Literal["counter", "gauge", "histogram"]
+    meaning: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = LATENCY_BUCKETS
+
+
+METRICS: Final[Mapping[Name, Definition]] = {
+    "role_ready": Definition("gauge", "1 once the role does its work, 0 before and while it cannot.", ("role",)),
+    "sessions_active": Definition("gauge", "Sessions that the role holds now."),
+    "clients_connected": Definition("gauge", "Connections open now.", ("kind",)),
+    "records_in_total": Definition("counter", "Records taken from a topic or a client.", ("topic",)),
+    "records_out_total": Definition("counter", "Records acknowledged by a topic, or sent to a client.", ("topic",)),
+    "bytes_in_total": Definition("counter", "Bytes of media received.", ("modality",)),
+    "dropped_total": Definition("counter", "Items dropped, by the ledger's reason.", ("modality", "outcome")),
+    "dead_letters_total": Definition("counter", "Records set aside as unreadable.", ("topic",)),
+    "rejected_total": Definition("counter", "Requests and connections refused, by reason.", ("reason",)),
+    "lag_records": Definition("gauge", "Records in the topic that the role has not yet taken.", ("topic", "partition")),
+    "hop_seconds": Definition("histogram", "Time from one stamp to the next, and from capture to each.", ("hop",)),
+    "batch_size": Definition(
+        "histogram", "Items inferred together.", ("engine",), (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128)
+    ),
+    "inference_seconds": Definition("histogram", "Time a batch spent in the engine.", ("engine",)),
+    "queue_seconds": Definition("histogram", "Time from taking an item to starting its batch.", ("engine",)),
+    "rows_inserted_total": Definition("counter", "Rows that ClickHouse acknowledged.", ("table",)),
+    "insert_seconds": Definition("histogram", "Time of one insert.", ("table",)),
+    "ticks_total": Definition("counter", "Ticks closed, by what closed them: both, max_wait, end.", ("closed_by",)),
+    "signals_total": Definition("counter", "Signals by what fusion made of them.", ("outcome",)),
+    "discontinuities_total": Definition("counter", "Frames that follow skipped ticks."),
+    "fusion_lag_seconds": Definition("histogram", "From a tick's instant to the closing of the tick."),
+    "sessions_freed_total": Definition("counter", "Sessions whose state was freed, by why.", ("reason",)),
+}
+
+
+class Metrics:
+    """The metrics of one process. Thread-safe, as prometheus_client is."""
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+        self.registry = CollectorRegistry()
+        self._metrics: dict[Name, Counter | Gauge | Histogram] = {}
+        for name, definition in METRICS.items():
+            full = f"affectstream_{name}"
+            if definition.kind == "counter":
+                self._metrics[name] = Counter(full, definition.meaning, definition.labels, registry=self.registry)
+            elif definition.kind == "gauge":
+                self._metrics[name] = Gauge(full, definition.meaning, definition.labels, registry=self.registry)
+            else:
+                self._metrics[name] = Histogram(
+                    full, definition.meaning, definition.labels, registry=self.registry, buckets=definition.buckets
+                )
+        self.ready(False)
+
+    def ready(self, is_ready: bool) -> None:
+        """Say whether the role does its work."""
+        self.set("role_ready", 1.0 if is_ready else 0.0, role=self.role)
+
+    def count(self, name: Name, amount: float = 1.0, **labels: str) -> None:
+        """Add to a counter."""
+        metric = self._metrics[name]
+        assert isinstance(metric, Counter)
+        (metric.labels(**labels) if labels else metric).inc(amount)
+
+    def set(self, name: Name, value: float, **labels: str) -> None:
+        """Set a gauge."""
+        metric = self._metrics[name]
+        assert isinstance(metric, Gauge)
+        (metric.labels(**labels) if labels else metric).set(value)
+
+    def observe(self, name: Name, value: float, **labels: str) -> None:
+        """Add an observation to a histogram."""
+        metric = self._metrics[name]
+        assert isinstance(metric, Histogram)
+        (metric.labels(**labels) if labels else metric).observe(value)
+
+    def serve(self, host: str, port: int) -> int:
+        """Serve ``/metrics`` from a daemon thread; returns the port, which differs from ``port`` if that was 0."""
+        server, _ = start_http_server(port, addr=host, registry=self.registry)
+        return int(server.server_port)
+
+
+class Stopwatch:
+    """Measures a span for a histogram: ``watch = Stopwatch(); ...; metrics.observe(name, watch.seconds())``."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+
+    def seconds(self) -> float:
+        """Seconds since the stopwatch was made."""
+        return time.perf_counter() - self._started

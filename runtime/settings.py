@@ -1,0 +1,99 @@
+"""The environment, read once, in an entry point: ``Settings.from_env(os.environ)``."""
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from runtime.errors import SettingsError
+from schemas.topics import Topic
+
+PREFIX: Final = "AFFECTSTREAM_"
+UNPREFIXED: Final = {
+    "KAFKA_BOOTSTRAP_SERVERS": "kafka_bootstrap_servers",
+    "CLICKHOUSE_DSN": "clickhouse_dsn",
+    "SCHEMA_REGISTRY_URL": "schema_registry_url",
+}
+"""Variables whose usual names carry no prefix of ours."""
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseModel):
+    """Everything that a role can be told from outside. Each field is ``AFFECTSTREAM_<NAME>`` in the environment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # where things are
+    kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port, comma-separated.")
+    clickhouse_dsn: str = Field("", description="ClickHouse server; empty: embedded (chDB) in data_dir.")
+    schema_registry_url: str = Field("", description="Schema Registry; empty: Avro single-object encoding.")
+    cache_dir: Path = Field(
+        default_factory=lambda: Path.home() / ".cache" / "affectstream", description="Models, Kafka's jars, samples."
+    )
+    data_dir: Path = Field(
+        default_factory=lambda: Path.home() / ".local" / "share" / "affectstream",
+        description="Recovery stores, embedded ClickHouse, embedded Kafka's log.",
+    )
+
+    # Kafka
+    topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]*$", description="Put before every topic's name.")
+    partitions: Annotated[int, Field(ge=1, le=10_000)] = Field(6, description="Partitions of each session topic.")
+    replication_factor: Annotated[int, Field(ge=1, le=15)] = 1
+
+    # this process
+    instance: str = Field("0", pattern=r"^[A-Za-z0-9._-]+$", description="Tells replicas of a role apart.")
+    host: str = "127.0.0.1"
+    port: Port = Field(0, description="HTTP and WebSocket port of ingest, egress, analytics; 0: any free one.")
+    metrics_port: Port = Field(0, description="Prometheus port of the role; 0: any free one.")
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    # who may do what
+    token_key: str = Field(
+        default_factory=lambda: secrets.token_hex(32),
+        min_length=32,
+        repr=False,
+        description="Signs session tokens. Every ingest and egress process of a deployment needs the same one.",
+    )
+    token_ttl_s: Annotated[int, Field(ge=10, le=86_400)] = 3_600
+    allowed_origins: str = Field("", description="Origins that may connect, comma-separated; empty: our own page.")
+    public_ingest_url: str = ""
+    public_egress_url: str = ""
+    public_analytics_url: str = ""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], **overrides: object) -> "Settings":
+        """Settings from ``environ``, then ``overrides`` that are not None; SettingsError names each bad variable."""
+        values: dict[str, object] = {}
+        for name in cls.model_fields:
+            value = environ.get(PREFIX + name.upper())
+            if value is not None:
+                values[name] = value
+        for variable, name in UNPREFIXED.items():
+            if environ.get(variable):
+                values[name] = environ[variable]
+        unknown = sorted(
+            name for name in environ if name.startswith(PREFIX) and name[len(PREFIX) :].lower() not in cls.model_fields
+        )
+        if unknown:
+            known = ", ".join(PREFIX + name.upper() for name in cls.model_fields)
+            msg = f"unknown variable {', '.join(unknown)}; known: {known}"
+            raise SettingsError(msg)
+        values.update({name: value for name, value in overrides.items() if value is not None})
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            problems = "; ".join(f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+            raise SettingsError(problems) from error
+
+    def to_env(self) -> dict[str, str]:
+        """The variables that give a child process these very settings."""
+        by_field = {field: variable for variable, field in UNPREFIXED.items()}
+        return {by_field.get(name, PREFIX + name.upper()): str(value) for name, value in self.model_dump().items()}
+
+    def topic(self, name: Topic) -> str:
+        """The Kafka name of a topic."""
+        return self.topic_prefix + name

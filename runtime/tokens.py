@@ -1,0 +1,82 @@
+"""Session tokens: short-lived, signed, bound to one session and to scopes (JWT, HS256)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import jwt
+
+from runtime.errors import TokenError
+
+Scope = Literal["audio", "video", "store_raw", "watch", "manage"]
+"""audio, video: send it; store_raw: raw media may be kept; watch: receive frames; manage: end the session."""
+
+SCOPES: Final[frozenset[Scope]] = frozenset({"audio", "video", "store_raw", "watch", "manage"})
+AUDIENCE: Final = "affectstream"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token allows."""
+
+    session_id: str
+    tenant: str
+    scopes: frozenset[Scope]
+    expires_at_s: int
+    timeline: Literal["live", "recorded"] = "live"
+
+    def require(self, session_id: str, scope: Scope | None = None) -> None:
+        """Raise TokenError unless this grant is for ``session_id`` and holds ``scope``."""
+        if self.session_id != session_id:
+            raise TokenError("wrong_session", "the token is for another session")
+        if scope is not None and scope not in self.scopes:
+            raise TokenError("missing_scope", f"the token lacks the scope {scope!r}")
+
+
+class Tokens:
+    """Issues and verifies tokens with one key. Stateless, so that any process with the key can verify."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def issue(self, grant: Grant, *, issued_at_s: int) -> str:
+        """A token for ``grant``."""
+        claims = {
+            "sub": grant.session_id,
+            "tenant": grant.tenant,
+            "scope": " ".join(sorted(grant.scopes)),
+            "timeline": grant.timeline,
+            "aud": AUDIENCE,
+            "iat": issued_at_s,
+            "exp": grant.expires_at_s,
+        }
+        return jwt.encode(claims, self._key, algorithm="HS256")
+
+    def verify(self, token: str, *, now_s: float) -> Grant:
+        """The grant in ``token``; raises TokenError with reason ``malformed_token`` or ``expired_token``."""
+        try:
+            claims = jwt.decode(
+                token,
+                self._key,
+                algorithms=["HS256"],
+                audience=AUDIENCE,
+                options={"require": ["sub", "exp", "aud"], "verify_exp": False, "verify_iat": False},
+            )
+            grant = Grant(
+                session_id=str(claims["sub"]),
+                tenant=str(claims.get("tenant", "default")),
+                scopes=scopes_of(str(claims.get("scope", "")).split()),
+                expires_at_s=int(claims["exp"]),
+                timeline="recorded" if claims.get("timeline") == "recorded" else "live",
+            )
+        except (jwt.InvalidTokenError, ValueError) as error:
+            raise TokenError("malformed_token", f"the token is not one of ours: {error}") from error
+        # Time is an argument: PyJWT would read the clock itself.
+        if now_s >= grant.expires_at_s:
+            raise TokenError("expired_token", "the token has expired: ask for a new session")
+        return grant
+
+
+def scopes_of(words: Iterable[str]) -> frozenset[Scope]:
+    """The known scopes among ``words``."""
+    return frozenset(scope for scope in SCOPES if scope in set(words))

@@ -1,0 +1,1 @@
+"""The contracts: Avro schemas, topics, vocabulary, codecs. Imports nothing else of the product."""

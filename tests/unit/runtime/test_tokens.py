@@ -1,0 +1,49 @@
+"""Session tokens."""
+
+import jwt
+import pytest
+
+from runtime.errors import TokenError
+from runtime.tokens import Grant, Tokens
+
+KEY = "0123456789abcdef0123456789abcdef"
+GRANT = Grant("s-1", "acme", frozenset({"audio", "watch"}), expires_at_s=2_000, timeline="recorded")
+
+
+def test_round_trip():
+    tokens = Tokens(KEY)
+    assert tokens.verify(tokens.issue(GRANT, issued_at_s=1_000), now_s=1_999.9) == GRANT
+
+
+@pytest.mark.parametrize("now_s", [2_000, 3_000.5])
+def test_expired(now_s):
+    tokens = Tokens(KEY)
+    with pytest.raises(TokenError) as caught:
+        tokens.verify(tokens.issue(GRANT, issued_at_s=1_000), now_s=now_s)
+    assert caught.value.reason == "expired_token"
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "x",
+        "a.b.c",
+        jwt.encode({"sub": "s-1", "exp": 9_999, "aud": "affectstream"}, "another key of sufficient length!!"),
+        jwt.encode({"sub": "s-1", "exp": 9_999, "aud": "someone else"}, KEY),
+        jwt.encode({"sub": "s-1", "aud": "affectstream"}, KEY),
+        jwt.encode({"sub": "s-1", "exp": 9_999, "aud": "affectstream"}, "", algorithm="none"),
+    ],
+)
+def test_not_ours(token):
+    with pytest.raises(TokenError) as caught:
+        Tokens(KEY).verify(token, now_s=0)
+    assert caught.value.reason == "malformed_token"
+
+
+def test_a_grant_opens_only_its_session_and_scopes():
+    GRANT.require("s-1", "audio")
+    with pytest.raises(TokenError, match="another session"):
+        GRANT.require("s-2", "audio")
+    with pytest.raises(TokenError, match="video"):
+        GRANT.require("s-1", "video")

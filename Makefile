@@ -10,7 +10,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
   --no-header --no-annotate
 PACKAGES := analytics benchmarks cli client dataflows egress inference_workers ingest runtime schemas tests
 
-.PHONY: help demo test check unit format bench lock setup setup-dev clean
+.PHONY: help demo test check web unit format bench lock setup setup-dev clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,6 +36,8 @@ check: .stamps/python-dev .stamps/web ## Fast: format, lint, types, imports, uni
 	@$(BIN)/lint-imports --no-cache | tail -n 3
 	@cd web && npm run --silent check
 	@$(BIN)/pytest -q -m unit
+
+web: .stamps/web ## Build the web page
 
 unit: .stamps/python-dev ## Unit tests only
 	@$(BIN)/pytest -q -m unit $(ARGS)

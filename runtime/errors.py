@@ -7,6 +7,7 @@ AffectstreamError
 │   ├── QueueFull        the producer's bounded queue is full: slow down or shed
 │   ├── DeliveryFailed   a record was not acknowledged
 │   └── TopicMismatch    a topic exists, but not as topics.yaml says
+├── RecoveryError        what a restarted role would go on from is missing, damaged or belongs elsewhere
 ├── TokenError           a token that does not open what it was shown to
 └── ModelError           a model file is missing, altered or does not answer as its manifest says
 
@@ -40,6 +41,10 @@ class DeliveryFailed(BrokerError):  # noqa: N818 - the same
 
 class TopicMismatch(BrokerError):  # noqa: N818 - the same
     """A topic exists, but not as it should be."""
+
+
+class RecoveryError(AffectstreamError):
+    """What a restarted role would go on from is missing, damaged or belongs elsewhere; nothing was changed."""
 
 
 class TokenError(AffectstreamError):

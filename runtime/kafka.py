@@ -8,10 +8,20 @@ Queues here are bounded: a producer holds at most :data:`PRODUCER_QUEUE_RECORDS`
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -25,6 +35,7 @@ from schemas.topics import DEAD_LETTERS, LEDGER, Topic, topic_specs
 from schemas.vocabulary import Stage
 
 __all__ = [
+    "OFFSET_BEGINNING",
     "Consumer",
     "DeadLetterBox",
     "KafkaError",
@@ -35,8 +46,11 @@ __all__ = [
     "TopicPartition",
     "consumer",
     "ensure_topics",
+    "is_fatal",
     "murmur2_partition",
+    "offset_ranges",
     "partition_count",
+    "topic_ids",
     "wait_for_broker",
 ]
 
@@ -46,6 +60,10 @@ PRODUCER_QUEUE_RECORDS: Final = 100_000
 PRODUCER_QUEUE_KIB: Final = 131_072
 CONSUMER_QUEUE_KIB: Final = 65_536
 MAX_RECORD_BYTES: Final = 1_048_576
+SEGMENTS_KEPT: Final = 5
+"""A record outlives its topic's retention by at most this part of it (and the broker's interval between checks)."""
+
+CALLBACKS: Final = frozenset({"on_commit", "error_cb", "stats_cb"})
 
 
 def common_config(settings: Settings) -> dict[str, Any]:
@@ -83,8 +101,8 @@ def consumer(settings: Settings, group: str, **overrides: Any) -> Consumer:
         "topic.metadata.refresh.interval.ms": 30_000,
         "allow.auto.create.topics": False,
     }
-    # The dotted names of librdkafka cannot be Python keywords: underscores stand for dots.
-    config.update({name.replace("_", "."): value for name, value in overrides.items()})
+    # The dotted names of librdkafka cannot be Python keywords: underscores stand for dots, but in callbacks' names.
+    config.update({name if name in CALLBACKS else name.replace("_", "."): value for name, value in overrides.items()})
     return Consumer(config)
 
 
@@ -92,9 +110,15 @@ class Publisher:
     """A producer whose deliveries are counted. Safe to share between threads.
 
     ``linger_ms`` trades latency for throughput. Acknowledged means: written by all in-sync replicas, once (idempotent).
+    A ``quiet`` one hears of failures only, which is cheaper by the record: ``records_out_total`` then grows when it is
+    settled, and ``on_delivery`` cannot be passed.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics | None = None, *, linger_ms: float = 1.0) -> None:
+    def __init__(
+        self, settings: Settings, metrics: Metrics | None = None, *, linger_ms: float = 1.0, quiet: bool = False
+    ) -> None:
+        self._quiet = quiet
+        self._unsettled: dict[str, int] = {}
         self._settings = settings
         self._metrics = metrics
         self._lock = threading.Lock()
@@ -113,6 +137,7 @@ class Publisher:
                 "message.max.bytes": MAX_RECORD_BYTES,
                 "delivery.timeout.ms": 120_000,
                 "topic.metadata.refresh.interval.ms": 30_000,
+                **({"delivery.report.only.error": True} if quiet else {}),
             }
         )
 
@@ -126,12 +151,29 @@ class Publisher:
             topic = str(message.topic())[len(self._settings.topic_prefix) :]
             self._metrics.count("records_out_total", topic=topic)
 
+    def _delivered_to(self, told: Callable[[bool], None], error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self._delivered(None, message)
+        else:
+            with self._lock:
+                self._sent -= 1  # its loss is accounted for elsewhere: flush must not wait for it
+        told(error is None)
+
     def send(
-        self, topic: Topic, key: str | bytes, value: bytes, *, partition: int = -1, timestamp_ms: int | None = None
+        self,
+        topic: Topic,
+        key: str | bytes,
+        value: bytes,
+        *,
+        partition: int = -1,
+        timestamp_ms: int | None = None,
+        on_delivery: Callable[[bool], None] | None = None,
     ) -> None:
         """Queue a record; never blocks. Raises QueueFull, or DeliveryFailed if an earlier record was lost.
 
-        Call :meth:`poll` now and then (every send does so too), or deliveries are not noticed.
+        Call :meth:`poll` now and then (every send does so too), or deliveries are not noticed. ``on_delivery`` is
+        told whether the record was acknowledged, in whichever thread polls; who passes it deals with the loss, which
+        then is no error of later sends.
         """
         if self._error is not None:
             raise DeliveryFailed(f"an earlier record was not acknowledged: {self._error}")
@@ -140,7 +182,11 @@ class Publisher:
             extra["partition"] = partition
         try:
             self._producer.produce(
-                self._settings.topic(topic), value=value, key=key, on_delivery=self._delivered, **extra
+                self._settings.topic(topic),
+                value=value,
+                key=key,
+                on_delivery=self._delivered if on_delivery is None else partial(self._delivered_to, on_delivery),
+                **extra,
             )
         except BufferError as error:
             self._producer.poll(0)
@@ -150,7 +196,53 @@ class Publisher:
             raise BrokerError(f"{topic}: {error}") from error
         with self._lock:
             self._sent += 1
+            if self._quiet:
+                self._unsettled[topic] = self._unsettled.get(topic, 0) + 1
         self._producer.poll(0)
+
+    def send_many(self, topic: Topic, partition: int, records: Iterable[tuple[bytes, bytes]]) -> None:
+        """Queue (key, value) records for one partition; while the queue is full, wait for room.
+
+        For quiet publishers. Raises DeliveryFailed if an earlier record was lost, QueueFull after 60 s without room.
+        """
+        if self._error is not None:
+            raise DeliveryFailed(f"an earlier record was not acknowledged: {self._error}")
+        name, produce, lost = self._settings.topic(topic), self._producer.produce, self._delivered
+        sent = 0
+        for key, value in records:
+            until = 0.0
+            while True:
+                try:
+                    produce(name, value, key, partition, lost)
+                    break
+                except BufferError as error:
+                    until = until or time.monotonic() + 60.0
+                    if time.monotonic() > until:
+                        raise QueueFull(f"no room for {topic} within 60 s: is the broker there?") from error
+                    self._producer.poll(0.05)
+            sent += 1
+        with self._lock:
+            self._sent += sent
+            self._unsettled[topic] = self._unsettled.get(topic, 0) + sent
+        self._producer.poll(0)
+
+    def settled(self, timeout_s: float) -> bool:
+        """True once every record sent so far is acknowledged, False after ``timeout_s``; for quiet publishers.
+
+        Raises DeliveryFailed if a record was lost.
+        """
+        waiting = self._producer.flush(timeout_s)
+        if self._error is not None:
+            raise DeliveryFailed(f"not acknowledged: {self._error}")
+        if waiting:
+            return False
+        with self._lock:
+            self._acknowledged = self._sent
+            settled, self._unsettled = self._unsettled, {}
+        for topic, count in settled.items():
+            if self._metrics is not None and count:
+                self._metrics.count("records_out_total", count, topic=topic)
+        return True
 
     def send_waiting(self, topic: Topic, key: str | bytes, value: bytes, *, deadline_s: float = 60.0) -> None:
         """Like :meth:`send`, but wait while the queue is full; raises QueueFull when the deadline has passed."""
@@ -174,6 +266,10 @@ class Publisher:
 
     def flush(self, timeout_s: float = 120.0) -> None:
         """Return when every record sent so far is acknowledged; raise DeliveryFailed otherwise."""
+        if self._quiet:
+            if not self.settled(timeout_s):
+                raise DeliveryFailed(f"{self.queued()} records not acknowledged within {timeout_s:g} s")
+            return
         self._producer.flush(timeout_s)
         with self._lock:
             error, missing = self._error, self._sent - self._acknowledged
@@ -196,19 +292,30 @@ class DeadLetterBox:
     def put(self, message: Message, topic: Topic, error: str) -> None:
         """Set ``message`` aside; it counts as handled once the publisher is flushed."""
         key = message.key() or b""
+        self.put_bytes(
+            topic,
+            partition=int(message.partition() or 0),
+            offset=int(message.offset() or 0),
+            key=key if isinstance(key, bytes) else key.encode(),
+            value=bytes(message.value() or b""),
+            error=error,
+        )
+
+    def put_bytes(self, topic: Topic, *, partition: int, offset: int, key: bytes, value: bytes, error: str) -> None:
+        """Like :meth:`put`, for a record whose message is no longer at hand."""
         letter = DeadLetter(
             recorded_at_us=self._clock.now_us(),
             stage=self._stage.value,
             topic=topic,
-            partition=int(message.partition() or 0),
-            offset=int(message.offset() or 0),
+            partition=partition,
+            offset=offset,
             error=error,
-            key=key if isinstance(key, bytes) else key.encode(),
-            value=bytes(message.value() or b""),
+            key=key,
+            value=value,
         )
         self._publisher.send_waiting(DEAD_LETTERS, key, self._codec.encode(letter))
         self._metrics.count("dead_letters_total", topic=topic)
-        log.warning("dead letter: %s[%s]@%s: %s", topic, message.partition(), message.offset(), error)
+        log.warning("dead letter: %s[%d]@%d: %s", topic, partition, offset, error)
 
 
 class Ledger:
@@ -224,6 +331,7 @@ class Ledger:
         self._stage = stage
         self._metrics = metrics
         self._open: dict[tuple[str, str, str], list[int]] = {}
+        self._closed: list[tuple[tuple[str, str, str], list[int]]] = []
 
     def note(self, session_id: str, modality: str, outcome: str, sequence: int = -1, count: int = 1) -> None:
         """Note that ``count`` items from ``sequence`` on (-1: unnumbered) had this outcome."""
@@ -237,12 +345,13 @@ class Ledger:
             run[2] += count
             return
         if run is not None:
-            self._write(key, run)
+            self._closed.append((key, run))
         self._open[key] = [sequence, last, count]
 
     def flush(self) -> None:
-        """Queue every open run; durable once the publisher is flushed."""
-        for key, run in self._open.items():
+        """Queue every run; durable once the publisher is flushed. The only method that may block (on a full queue)."""
+        closed, self._closed = self._closed, []
+        for key, run in [*closed, *self._open.items()]:
             self._write(key, run)
         self._open.clear()
 
@@ -259,6 +368,15 @@ class Ledger:
             session_id=session_id,
         )
         self._publisher.send_waiting(LEDGER, session_id, self._codec.encode(entry))
+
+
+def is_fatal(error: KafkaError) -> bool:
+    """Whether the client that reported this can do no more and its process must start anew.
+
+    A fenced static member, for instance: librdkafka then gives every poll a message with the code ``_FATAL``, whose
+    own ``fatal()`` is False.
+    """
+    return bool(error.fatal()) or error.code() == KafkaError._FATAL  # noqa: SLF001 - its public name
 
 
 def murmur2_partition(key: bytes, partitions: int) -> int:
@@ -309,6 +427,40 @@ def partition_count(settings: Settings, topic: Topic, *, timeout_s: float = 10.0
     return len(found.partitions)
 
 
+def offset_ranges(settings: Settings, topic: Topic, *, timeout_s: float = 10.0) -> Mapping[int, tuple[int, int]]:
+    """First kept and next offset of each partition; raises BrokerError if nobody answers or there is no such topic."""
+    count = partition_count(settings, topic, timeout_s=timeout_s)
+    reader = consumer(settings, "offsets")
+    try:
+        ranges = {}
+        for partition in range(count):
+            place = TopicPartition(settings.topic(topic), partition)
+            low, high = reader.get_watermark_offsets(place, timeout=timeout_s)
+            ranges[partition] = (int(low), int(high))
+        return ranges
+    except KafkaException as error:
+        raise BrokerError(f"cannot ask for the offsets of {settings.topic(topic)}: {error}") from error
+    finally:
+        reader.close()
+
+
+def topic_ids(settings: Settings, topics: Sequence[Topic], *, timeout_s: float = 10.0) -> Mapping[Topic, str]:
+    """Kafka's own id of each topic: one that was deleted and made anew under the same name has another.
+
+    Raises BrokerError if a topic does not exist or Kafka does not answer.
+    """
+    admin = AdminClient(common_config(settings))
+    names = [settings.topic(topic) for topic in topics]
+    futures = admin.describe_topics(TopicCollection(names), request_timeout=timeout_s)
+    ids: dict[Topic, str] = {}
+    for topic, name in zip(topics, names, strict=True):
+        try:
+            ids[topic] = str(futures[name].result(timeout=timeout_s).topic_id)
+        except (KafkaException, TimeoutError) as error:
+            raise BrokerError(f"cannot describe topic {name}: {error}") from error
+    return ids
+
+
 def ensure_topics(settings: Settings) -> Mapping[str, int]:
     """Create the topics of ``schemas/topics.yaml`` that are missing; returns each one's partitions.
 
@@ -325,7 +477,12 @@ def ensure_topics(settings: Settings) -> Mapping[str, int]:
             settings.topic_prefix + name,
             num_partitions=settings.partitions,
             replication_factor=settings.replication_factor,
-            config={"retention.ms": str(spec.retention_ms), "max.message.bytes": str(MAX_RECORD_BYTES)},
+            config={
+                "retention.ms": str(spec.retention_ms),
+                # Kafka deletes whole segments only: without this, media would stay until 7 days or 1 GiB are full.
+                "segment.ms": str(spec.retention_ms // SEGMENTS_KEPT),
+                "max.message.bytes": str(MAX_RECORD_BYTES),
+            },
         )
         for name, spec in topic_specs().items()
         if settings.topic_prefix + name not in existing

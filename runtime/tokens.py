@@ -13,6 +13,9 @@ Scope = Literal["audio", "video", "store_raw", "watch", "manage"]
 
 SCOPES: Final[frozenset[Scope]] = frozenset({"audio", "video", "store_raw", "watch", "manage"})
 AUDIENCE: Final = "affectstream"
+BEARER_PROTOCOL: Final = "bearer."
+OPERATOR: Final = "*"
+"""Stands for the session in an operator's token: one that reads every session's rows and opens no session's media."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,8 @@ class Grant:
     scopes: frozenset[Scope]
     expires_at_s: int
     timeline: Literal["live", "recorded"] = "live"
+    started_at_us: int = 0
+    """When the session started, on the edge's clock: any edge can go on with the session, knowing only its token."""
 
     def require(self, session_id: str, scope: Scope | None = None) -> None:
         """Raise TokenError unless this grant is for ``session_id`` and holds ``scope``."""
@@ -46,11 +51,17 @@ class Tokens:
             "tenant": grant.tenant,
             "scope": " ".join(sorted(grant.scopes)),
             "timeline": grant.timeline,
+            "start": grant.started_at_us,
             "aud": AUDIENCE,
             "iat": issued_at_s,
             "exp": grant.expires_at_s,
         }
         return jwt.encode(claims, self._key, algorithm="HS256")
+
+    def operator(self, *, issued_at_s: int, ttl_s: int, tenant: str = "default") -> str:
+        """A token that opens the analytics API for every session, and nothing else."""
+        grant = Grant(OPERATOR, tenant, frozenset({"manage"}), expires_at_s=issued_at_s + ttl_s)
+        return self.issue(grant, issued_at_s=issued_at_s)
 
     def verify(self, token: str, *, now_s: float) -> Grant:
         """The grant in ``token``; raises TokenError with reason ``malformed_token`` or ``expired_token``."""
@@ -68,13 +79,31 @@ class Tokens:
                 scopes=scopes_of(str(claims.get("scope", "")).split()),
                 expires_at_s=int(claims["exp"]),
                 timeline="recorded" if claims.get("timeline") == "recorded" else "live",
+                started_at_us=int(claims.get("start", 0)),
             )
-        except (jwt.InvalidTokenError, ValueError) as error:
+        except (jwt.InvalidTokenError, ValueError, TypeError) as error:
             raise TokenError("malformed_token", f"the token is not one of ours: {error}") from error
         # Time is an argument: PyJWT would read the clock itself.
         if now_s >= grant.expires_at_s:
             raise TokenError("expired_token", "the token has expired: ask for a new session")
         return grant
+
+
+def bearer(authorization: str | None, subprotocols: Iterable[str], query_token: str | None) -> str:
+    """The token that a request carries; raises TokenError with reason ``missing_token``.
+
+    It stands in the header ``Authorization: Bearer <token>``, in a WebSocket subprotocol ``bearer.<token>`` (browsers
+    cannot set headers there), or in the query's ``token``, in this order.
+    """
+    if authorization is not None and authorization.lower().startswith("bearer "):
+        return authorization[7:].strip()
+    for entry in subprotocols:
+        for protocol in entry.split(","):
+            if protocol.strip().startswith(BEARER_PROTOCOL):
+                return protocol.strip()[len(BEARER_PROTOCOL) :]
+    if query_token:
+        return query_token
+    raise TokenError("missing_token", "no token: send Authorization: Bearer, subprotocol bearer.<token> or ?token=")
 
 
 def scopes_of(words: Iterable[str]) -> frozenset[Scope]:

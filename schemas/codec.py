@@ -179,6 +179,10 @@ class Codec:
     def __init__(self, framing: Framing | None = None) -> None:
         self._framing: Framing = framing or SingleObject()
 
+    def prefix(self, cls: type[Record]) -> bytes:
+        """What stands before every datum of ``cls`` that this codec writes."""
+        return self._framing.prefix(cls.__name__)
+
     def encode(self, record: Record) -> bytes:
         """Bytes of ``record``; raises ValueError or TypeError if a field does not fit the schema."""
         name = type(record).__name__

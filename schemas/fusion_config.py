@@ -28,7 +28,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     "live_ms": Parameter(500.0, 50.0, 10_000.0, "a modality is live if its newest sample is younger"),
     "max_gap_ms": Parameter(1_000.0, 100.0, 60_000.0, "a longer silence of all modalities skips its ticks"),
     "face_slack_ms": Parameter(33.0, 0.0, 500.0, "a face sample this much before the tick closes it"),
-    "speech_slack_ms": Parameter(40.0, 0.0, 500.0, "a speech sample this much before the tick closes it"),
+    "speech_slack_ms": Parameter(39.0, 0.0, 500.0, "a speech sample this much before the tick closes it"),
     # attention
     "face_threshold": Parameter(0.2, 0.0, 1.0, "face confidence under which its weight is 0"),
     "speech_threshold": Parameter(0.2, 0.0, 1.0, "speech confidence under which its weight is 0"),

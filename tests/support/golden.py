@@ -41,7 +41,9 @@ def examples() -> dict[str, Record]:
     """Each example by ``<topic>/<name>``."""
     return {
         "media.audio/chunk": AudioChunk(T, T + 41_000, T + 41_400, 16_000, 17, SESSION, bytes(range(256)) * 5),
-        "media.video/frame": VideoFrame(T, T + 2_100, T + 2_600, 640, 480, 5, SESSION, b"\xff\xd8 not a picture \xff\xd9"),
+        "media.video/frame": VideoFrame(
+            T, T + 2_100, T + 2_600, 640, 480, 5, SESSION, b"\xff\xd8 not a picture \xff\xd9"
+        ),
         "signals/session_started": _signal(
             SessionStarted(
                 tenant="default",

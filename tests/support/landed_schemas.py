@@ -1,5 +1,7 @@
 """Add the present version of each schema to ``schemas/history/``: ``python -m tests.support.landed_schemas``."""
 
+import sys
+
 from schemas.codec import HISTORY_FOLDER, fingerprint, schema_text
 from schemas.records import TOP_LEVEL
 
@@ -9,7 +11,7 @@ def main() -> None:
         path = HISTORY_FOLDER / f"{name}-{fingerprint(name).hex()}.avsc"
         if not path.exists():
             path.write_text(schema_text(name), encoding="utf-8")
-            print("added", path.name)
+            sys.stdout.write(f"added {path.name}\n")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from runtime.clock import ManualClock
-from runtime.kafka import Ledger, murmur2_partition
+from runtime.kafka import KafkaError, Ledger, is_fatal, murmur2_partition
 from runtime.metrics import Metrics
 from schemas.codec import Codec
 from schemas.records import LedgerEntry
@@ -88,3 +88,15 @@ def test_items_without_a_number_are_counted():
     book.note("a", "", "malformed", 5)
     book.flush()
     assert sorted(runs(publisher)) == [("a", "", "malformed", 1, 5, 5), ("a", "", "malformed", 4, -1, -1)]
+
+
+@pytest.mark.parametrize(
+    "error,fatal",
+    [
+        (KafkaError(KafkaError._FATAL, "what a poll returns once the client is fenced"), True),
+        (KafkaError(KafkaError.FENCED_INSTANCE_ID, "told by a call", True), True),
+        (KafkaError(KafkaError._ALL_BROKERS_DOWN, "comes back"), False),
+    ],
+)
+def test_a_client_that_can_do_no_more_is_told_from_one_that_waits(error, fatal):
+    assert is_fatal(error) is fatal

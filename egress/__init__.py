@@ -1,0 +1,1 @@
+"""Relays avatar frames to clients."""

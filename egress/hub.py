@@ -1,0 +1,189 @@
+"""Who watches what, and what each viewer gets. Pure: time is an argument, sockets are :class:`Sink`.
+
+A viewer whose socket takes no more has a mailbox of one: the newest frame. What that replaces is skipped, and the
+viewer is told how many were before it gets the next.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Protocol
+
+from egress.projection import Instants, avatar_frame, emotion_update, has_emotion_update
+from schemas.records import AvatarFrame
+
+Format = Literal["json", "cbor"]
+
+STALLED_US: Final = 2_000_000
+REMEMBERED_FRAMES: Final = 128
+
+
+class Sink(Protocol):
+    """Where a viewer's bytes go."""
+
+    def congested(self, now_us: int) -> bool:
+        """Whether the viewer does not keep up: nothing more should be written now."""
+        ...
+
+    def write(self, wire: bytes) -> None:
+        """Write bytes that are framed already; never blocks."""
+        ...
+
+
+class Encoder(Protocol):
+    """Turns messages into what goes over the wire, framing included; several go as one write."""
+
+    def __call__(self, messages: Iterable[Mapping[str, Any]]) -> bytes:
+        """Bytes for :meth:`Sink.write`."""
+        ...
+
+
+@dataclass(eq=False, slots=True)
+class Viewer:
+    """One connection that watches a session."""
+
+    viewer_id: str
+    session_id: str
+    format: Format
+    sink: Sink
+    expires_at_us: int
+    pending: bytes | None = None
+    skipped_untold: int = 0
+    skipped: int = 0
+    sent: int = 0
+
+
+@dataclass(slots=True)
+class _Session:
+    """A session that is watched."""
+
+    viewers: list[Viewer] = field(default_factory=list)
+    last_sequence: int = -1
+    last_frame_us: int = 0
+    stalled: bool = False
+    relayed: OrderedDict[int, tuple[int, int]] = field(default_factory=OrderedDict)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Deliveries of one session since the last :meth:`Hub.take_tallies`; a delivery is one frame to one viewer."""
+
+    used: int = 0
+    slow_client: int = 0
+    duplicate: int = 0
+
+
+class Hub:
+    """The viewers of one egress process. Used in the event loop's thread only."""
+
+    def __init__(self, encoders: Mapping[Format, Encoder]) -> None:
+        self._encoders = encoders
+        self._sessions: dict[str, _Session] = {}
+        self._tallies: dict[str, Tally] = {}
+        self.count = 0
+
+    def join(self, viewer: Viewer, now_us: int) -> None:
+        """Send the viewer every frame of its session from now on."""
+        session = self._sessions.setdefault(viewer.session_id, _Session(last_frame_us=now_us))
+        session.viewers.append(viewer)
+        self.count += 1
+
+    def leave(self, viewer: Viewer) -> None:
+        """Send it nothing more; what waited for it counts as skipped."""
+        session = self._sessions[viewer.session_id]
+        session.viewers.remove(viewer)
+        self.count -= 1
+        if viewer.pending is not None:
+            viewer.pending = None
+            self._skipped(viewer)
+        if not session.viewers:
+            del self._sessions[viewer.session_id]
+
+    def deliver(self, frame: AvatarFrame, fused_at_us: int, now_us: int) -> bool:
+        """Send a frame to the session's viewers; False if nobody watches or the frame was sent before.
+
+        After a crash fusion publishes some frames again: each sequence goes out once, in rising order.
+        """
+        session = self._sessions.get(frame.session_id)
+        if session is None:
+            return False
+        if frame.sequence <= session.last_sequence:
+            self._tally(frame.session_id).duplicate += 1
+            return False
+        session.last_sequence = frame.sequence
+        session.last_frame_us = now_us
+        session.stalled = False
+        session.relayed[frame.sequence] = (frame.captured_at_us, now_us)
+        if len(session.relayed) > REMEMBERED_FRAMES:
+            session.relayed.popitem(last=False)
+        messages = [avatar_frame(frame, Instants(fused_at_us, now_us))]
+        if has_emotion_update(frame):
+            messages.append(emotion_update(frame))
+        wires: dict[Format, bytes] = {}
+        for viewer in session.viewers:
+            wire = wires.get(viewer.format)
+            if wire is None:
+                # Once a frame and format, however many watch.
+                wire = wires[viewer.format] = self._encoders[viewer.format](messages)
+            self._offer(viewer, wire, now_us)
+        return True
+
+    def relayed(self, session_id: str, sequence: int) -> tuple[int, int] | None:
+        """``captured_at_us`` and moment of relaying of a recent frame."""
+        session = self._sessions.get(session_id)
+        return None if session is None else session.relayed.get(sequence)
+
+    def sweep(self, now_us: int, close_expired: Callable[[Viewer], None]) -> None:
+        """Look after viewers between frames: call it several times a second.
+
+        Sends what waited for viewers that can take it again, says ``stalled`` where no frame has come for 2 s, and
+        hands over viewers whose token has expired.
+        """
+        for session_id, session in self._sessions.items():
+            quiet_us = now_us - session.last_frame_us
+            newly_stalled = not session.stalled and quiet_us >= STALLED_US
+            session.stalled = session.stalled or newly_stalled
+            for viewer in session.viewers:
+                if now_us >= viewer.expires_at_us:
+                    close_expired(viewer)
+                elif not viewer.sink.congested(now_us):
+                    self._flush(viewer)
+                    if newly_stalled:
+                        viewer.sink.write(
+                            self._encoders[viewer.format](
+                                [{"type": "stalled", "session_id": session_id, "quiet_ms": quiet_us // 1_000}]
+                            )
+                        )
+
+    def take_tallies(self) -> Mapping[str, Tally]:
+        """Deliveries by session since the last call."""
+        taken, self._tallies = self._tallies, {}
+        return taken
+
+    def _offer(self, viewer: Viewer, wire: bytes, now_us: int) -> None:
+        if viewer.pending is not None:
+            viewer.pending = None
+            self._skipped(viewer)
+        viewer.pending = wire
+        if not viewer.sink.congested(now_us):
+            self._flush(viewer)
+
+    def _flush(self, viewer: Viewer) -> None:
+        if viewer.pending is None:
+            return
+        if viewer.skipped_untold:
+            told = {"type": "skipped", "session_id": viewer.session_id, "count": viewer.skipped_untold}
+            viewer.sink.write(self._encoders[viewer.format]([told]))
+            viewer.skipped_untold = 0
+        viewer.sink.write(viewer.pending)
+        viewer.pending = None
+        viewer.sent += 1
+        self._tally(viewer.session_id).used += 1
+
+    def _skipped(self, viewer: Viewer) -> None:
+        viewer.skipped += 1
+        viewer.skipped_untold += 1
+        self._tally(viewer.session_id).slow_client += 1
+
+    def _tally(self, session_id: str) -> Tally:
+        return self._tallies.setdefault(session_id, Tally())

@@ -1,0 +1,197 @@
+"""Frames from Kafka to the event loop: one consumer, of the partitions that have viewers and no others."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from runtime.clock import Clock
+from runtime.kafka import (
+    Consumer,
+    DeadLetterBox,
+    KafkaException,
+    Message,
+    Publisher,
+    TopicPartition,
+    consumer,
+    murmur2_partition,
+    partition_count,
+)
+from runtime.metrics import Metrics
+from runtime.settings import Settings
+from schemas.codec import Codec, DecodeError
+from schemas.records import AvatarFrame
+from schemas.topics import AVATAR_FRAMES
+from schemas.vocabulary import Stage
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH: Final = 1_000
+MAX_BATCHES_AHEAD: Final = 4
+"""The consumer waits while the event loop has so many batches still to relay."""
+
+POLL_S: Final = 0.05
+RETRY_S: Final = 0.25
+WATERMARK_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """A frame and the moment of its publishing by fusion, which is the record's Kafka timestamp (milliseconds)."""
+
+    frame: AvatarFrame
+    fused_at_us: int
+
+
+class Relay:
+    """Reads ``avatar.frames`` in a thread of its own, from the end of each partition on.
+
+    ``deliver`` is called in the event loop with the frames of watched sessions, in log order.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        metrics: Metrics,
+        publisher: Publisher,
+        deliver: Callable[[list[Fused]], None],
+    ) -> None:
+        self._settings = settings
+        self._topic = settings.topic(AVATAR_FRAMES)
+        self._metrics = metrics
+        self._deliver = deliver
+        self._codec = Codec()
+        self._dead_letters = DeadLetterBox(publisher, self._codec, clock, Stage.EGRESS, metrics)
+        self._loop = asyncio.get_running_loop()
+        self._partitions = 0
+        self._watched: frozenset[str] = frozenset()
+        self._assigned: set[int] = set()
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._ahead = threading.BoundedSemaphore(MAX_BATCHES_AHEAD)
+        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
+        self.failed: asyncio.Future[None] = self._loop.create_future()
+
+    def start(self) -> None:
+        """Start reading; raises BrokerError if the topic is not there."""
+        self._partitions = partition_count(self._settings, AVATAR_FRAMES)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; returns when it has ended."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def watch(self, sessions: Iterable[str]) -> None:
+        """Relay these sessions and no others from now on."""
+        self._watched = frozenset(sessions)
+        self._wake.set()
+
+    async def reading(self, session_id: str) -> None:
+        """Return once every frame of ``session_id`` that is published from now on will be relayed; watch it first."""
+        done: asyncio.Future[None] = self._loop.create_future()
+        with self._lock:
+            self._waiting.append((self._partition(session_id), done))
+        self._wake.set()
+        await done
+
+    def _partition(self, session_id: str) -> int:
+        return murmur2_partition(session_id.encode(), self._partitions)
+
+    # The thread.
+
+    def _run(self) -> None:
+        try:
+            source = consumer(self._settings, f"egress-{self._settings.instance}", auto_offset_reset="latest")
+            try:
+                while not self._stop.is_set():
+                    try:
+                        self._assign(source)
+                    except KafkaException as error:
+                        log.warning("partitions of %s cannot be taken up, trying again: %s", self._topic, error)
+                        self._stop.wait(RETRY_S)
+                    if self._assigned:
+                        self._relay(source.poll(POLL_S), source)
+                    else:
+                        self._wake.wait(1.0)
+                    self._wake.clear()
+            finally:
+                source.close()
+        except Exception as error:
+            log.exception("the relay failed")
+            self._loop.call_soon_threadsafe(self._fail, error)
+
+    def _fail(self, error: Exception) -> None:
+        if not self.failed.done():
+            self.failed.set_exception(error)
+
+    def _assign(self, source: Consumer) -> None:
+        wanted = {self._partition(session_id) for session_id in self._watched}
+        dropped = [TopicPartition(self._topic, partition) for partition in self._assigned - wanted]
+        if dropped:
+            source.incremental_unassign(dropped)
+            self._assigned &= wanted
+        added = []
+        for partition in wanted - self._assigned:
+            place = TopicPartition(self._topic, partition)
+            # The end is asked for now, so that nothing published from here on is missed; a record read twice is
+            # recognised by its sequence.
+            _, high = source.get_watermark_offsets(place, timeout=WATERMARK_S)
+            added.append(TopicPartition(self._topic, partition, high))
+        if added:
+            source.incremental_assign(added)
+        self._assigned = wanted
+        with self._lock:
+            ready = [done for partition, done in self._waiting if partition in wanted]
+            self._waiting = [(partition, done) for partition, done in self._waiting if partition not in wanted]
+        if ready:
+            self._loop.call_soon_threadsafe(_resolve, ready)
+
+    def _relay(self, first: Message | None, source: Consumer) -> None:
+        if first is None:
+            return
+        batch: list[Fused] = []
+        for message in (first, *source.consume(MAX_BATCH, 0)):
+            fused = self._read(message)
+            if fused is not None:
+                batch.append(fused)
+        if batch:
+            while not self._ahead.acquire(timeout=0.1):
+                if self._stop.is_set():
+                    return
+            self._loop.call_soon_threadsafe(self._hand_over, batch)
+
+    def _read(self, message: Message) -> Fused | None:
+        if message.error() is not None:
+            log.warning("reading %s: %s", self._topic, message.error())
+            return None
+        key = message.key()
+        session_id = key.decode(errors="replace") if isinstance(key, bytes) else str(key)
+        if session_id not in self._watched:
+            return None
+        self._metrics.count("records_in_total", topic=AVATAR_FRAMES)
+        try:
+            frame = self._codec.decode(AvatarFrame, message.value())
+        except DecodeError as error:
+            self._dead_letters.put(message, AVATAR_FRAMES, str(error))
+            return None
+        return Fused(frame, message.timestamp()[1] * 1_000)
+
+    def _hand_over(self, batch: list[Fused]) -> None:
+        try:
+            self._deliver(batch)
+        finally:
+            self._ahead.release()
+
+
+def _resolve(futures: list[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)

@@ -1,0 +1,1 @@
+"""The edge: sessions, consent, media in over WebSocket, into Kafka."""

@@ -1,0 +1,275 @@
+"""The edge's HTTP and WebSocket interface (FastAPI); errors become problem+json or close codes here."""
+
+import secrets
+from collections import OrderedDict
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse
+
+from ingest.body_limit import BodyLimit
+from ingest.consent import Consent
+from ingest.edge import BrokerAway, Edge
+from ingest.media import MediaConnection, close
+from ingest.problems import Problem
+from ingest.sessions import SessionOver
+from runtime.errors import TokenError
+from runtime.origins import origin_allowed
+from runtime.rates import TokenBucket
+from runtime.tokens import Grant, bearer
+from schemas.close_codes import CloseCode
+from schemas.fusion_config import ConfigError, FusionConfig, MappingName
+
+PAGE: Final = Path(__file__).resolve().parent.parent / "web" / "dist"
+TENANT: Final = "default"
+MAX_SESSIONS: Final = 10_000
+STARTS_PER_S: Final = 20.0
+STARTS_BURST: Final = 200.0
+MAX_ADDRESSES: Final = 10_000
+
+NO_PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>affectstream</title>
+<body style="font:16px/1.5 system-ui;max-width:40rem;margin:4rem auto;padding:0 1rem">
+<h1>The page has not been built</h1>
+<p>The ingest edge works, but there is no <code>web/dist</code> to serve. Build it with <code>make web</code>
+(Node 20 or later) and load this page again.</p></body></html>
+"""
+
+
+class ConsentBody(BaseModel):
+    """What may be processed; nothing is, unless it is said here."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    audio: bool = False
+    video: bool = False
+    store_raw: bool = Field(default=False, description="Raw media may be kept beyond the log's retention.")
+
+
+class SessionBody(BaseModel):
+    """A session to start."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    consent: ConsentBody = ConsentBody()
+    timeline: Literal["live", "recorded"] = "live"
+    mapping: MappingName = "blend"
+    parameters: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
+        {}, description="Fusion parameters that differ from the defaults."
+    )
+    subject: Annotated[str, Field(max_length=128)] | None = Field(None, description="Pseudonymous id of the person.")
+
+
+class SessionAnswer(BaseModel):
+    """A session that has started."""
+
+    session_id: str
+    token: str
+    expires_at_s: int
+    media_url: str
+    avatar_url: str | None
+
+
+class ClientConfig(BaseModel):
+    """Where a page finds the other services; empty if this edge was not told."""
+
+    egress_url: str
+    analytics_url: str
+
+
+def create_app(edge: Edge) -> FastAPI:
+    """The application over ``edge``, which must run in the same event loop."""
+    app = FastAPI(title="affectstream ingest", version="1", docs_url=None, redoc_url=None)
+    app.add_middleware(BodyLimit)
+    if edge.settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=[origin.strip() for origin in edge.settings.allowed_origins.split(",")],
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["authorization", "content-type"],
+        )
+    _add_errors(app)
+    _add_sessions(app, edge)
+    _add_media(app, edge)
+    _add_rest(app, edge)
+    return app
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(Problem)
+    async def problem(request: Request, error: Problem) -> Response:
+        return error.response(request.url.path)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        # Where and what, but never what was sent.
+        faults = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
+        return Problem(422, "invalid_request", "The request cannot be used", faults).response(request.url.path)
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        detail = f"{request.method} {request.url.path}: {error.detail}"
+        return Problem(error.status_code, "http_error", str(error.detail), detail).response(request.url.path)
+
+
+def _check_origin(edge: Edge, headers: Headers) -> None:
+    own = (edge.settings.public_ingest_url,)
+    if not origin_allowed(headers.get("origin"), headers.get("host"), edge.settings.allowed_origins, own):
+        edge.rejected("origin")
+        raise Problem(
+            403, "origin", "This page may not use the service", "add its origin to AFFECTSTREAM_ALLOWED_ORIGINS"
+        )
+
+
+def _add_sessions(app: FastAPI, edge: Edge) -> None:
+    starts: OrderedDict[str, TokenBucket] = OrderedDict()
+
+    def check_starts(address: str) -> None:
+        bucket = starts.setdefault(address, TokenBucket(STARTS_PER_S, STARTS_BURST))
+        starts.move_to_end(address)
+        if len(starts) > MAX_ADDRESSES:
+            starts.popitem(last=False)
+        if not bucket.take(edge.clock.now_us()):
+            edge.rejected("too_fast")
+            detail = f"at most {STARTS_PER_S:g} sessions a second from one address: wait"
+            raise Problem(429, "too_fast", "Too many sessions", detail, {"Retry-After": "1"})
+
+    @app.post("/v1/sessions", status_code=201)
+    async def start(request: Request, body: SessionBody) -> SessionAnswer:
+        """Start a session with the consent given; the token opens its media and avatar connections."""
+        _check_origin(edge, request.headers)
+        check_starts(request.client.host if request.client else "")
+        if not edge.ready or edge.broker_away():
+            edge.rejected("broker_unavailable")
+            raise _unavailable("the edge does not reach Kafka")
+        if len(edge.sessions) >= MAX_SESSIONS:
+            edge.rejected("too_many_sessions")
+            raise _unavailable(f"the edge holds {MAX_SESSIONS} sessions")
+        try:
+            config = FusionConfig.of(body.parameters, mapping=body.mapping)
+        except ConfigError as error:
+            raise Problem(422, "invalid_parameters", "The fusion parameters cannot be used", str(error)) from error
+        consent = Consent(body.consent.audio, body.consent.video, body.consent.store_raw)
+        now_us = edge.clock.now_us()
+        grant = Grant(
+            session_id=secrets.token_hex(12),
+            tenant=TENANT,
+            scopes=consent.scopes() | {"watch", "manage"},
+            expires_at_s=now_us // 1_000_000 + edge.settings.token_ttl_s,
+            timeline=body.timeline,
+            started_at_us=now_us,
+        )
+        try:
+            await edge.start_session(grant, subject=body.subject, config=config)
+        except BrokerAway as error:
+            edge.rejected("broker_unavailable")
+            raise _unavailable(str(error)) from error
+        ingest_url = edge.settings.public_ingest_url or str(request.base_url)
+        egress_url = edge.settings.public_egress_url
+        return SessionAnswer(
+            session_id=grant.session_id,
+            token=edge.tokens.issue(grant, issued_at_s=now_us // 1_000_000),
+            expires_at_s=grant.expires_at_s,
+            media_url=_websocket_url(ingest_url, f"/v1/sessions/{grant.session_id}/media"),
+            avatar_url=_websocket_url(egress_url, f"/v1/sessions/{grant.session_id}/avatar") if egress_url else None,
+        )
+
+    @app.delete("/v1/sessions/{session_id}", status_code=204)
+    async def end(session_id: str, request: Request) -> Response:
+        """End a session at once. Ending it again changes nothing."""
+        _check_origin(edge, request.headers)
+        try:
+            grant = _grant(edge, request.headers, request.query_params.get("token"))
+            grant.require(session_id, "manage")
+        except TokenError as error:
+            edge.rejected(error.reason)
+            status = 403 if error.reason in {"wrong_session", "missing_scope"} else 401
+            headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+            raise Problem(status, error.reason, "The token does not open this", str(error), headers) from error
+        edge.end_session(session_id, "deleted")
+        return Response(status_code=204)
+
+
+def _unavailable(detail: str) -> Problem:
+    return Problem(503, "unavailable", "No session can start now", f"{detail}: try again later", {"Retry-After": "2"})
+
+
+def _grant(edge: Edge, headers: Headers, query_token: str | None) -> Grant:
+    return edge.tokens.verify(
+        bearer(headers.get("authorization"), headers.getlist("sec-websocket-protocol"), query_token),
+        now_s=edge.clock.now_us() / 1e6,
+    )
+
+
+def _websocket_url(base: str, path: str) -> str:
+    parts = urlsplit(base)
+    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+    return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + path, "", ""))
+
+
+def _add_media(app: FastAPI, edge: Edge) -> None:
+    @app.websocket("/v1/sessions/{session_id}/media")
+    async def media(socket: WebSocket, session_id: str) -> None:
+        offered = socket.scope["subprotocols"]
+        # Accepted first, so that browsers see why they are turned away: before that, they learn nothing.
+        await socket.accept(subprotocol=offered[0] if offered else None)
+        try:
+            _check_origin(edge, socket.headers)
+            grant = _grant(edge, socket.headers, socket.query_params.get("token"))
+            grant.require(session_id, "manage")
+            session = edge.sessions.take_up(grant, edge.clock.now_us())
+        except Problem as problem:
+            await close(socket, CloseCode.FORBIDDEN, f"{problem.title}: {problem.detail}")
+            return
+        except TokenError as error:
+            edge.rejected(error.reason)
+            wrong = error.reason in {"wrong_session", "missing_scope"}
+            await close(socket, CloseCode.FORBIDDEN if wrong else CloseCode.BAD_TOKEN, str(error))
+            return
+        except SessionOver as error:
+            edge.rejected("session_ended")
+            await close(socket, CloseCode.SESSION_ENDED, str(error))
+            return
+        if not edge.ready or edge.broker_away():
+            edge.rejected("broker_unavailable")
+            await close(socket, CloseCode.UNAVAILABLE, "the edge does not reach Kafka: come back later")
+            return
+        await MediaConnection(edge, session, socket).serve()
+
+
+def _add_rest(app: FastAPI, edge: Edge) -> None:
+    @app.get("/v1/client-config")
+    async def client_config() -> ClientConfig:
+        """Where the page finds egress and analytics."""
+        return ClientConfig(
+            egress_url=edge.settings.public_egress_url, analytics_url=edge.settings.public_analytics_url
+        )
+
+    @app.get("/healthz")
+    async def healthz() -> Response:
+        """200 once sessions can start, 503 while Kafka does not answer."""
+        healthy = edge.ready and not edge.broker_away()
+        answer: dict[str, Any] = {"ready": healthy, "sessions": len(edge.sessions)}
+        return JSONResponse(answer, status_code=200 if healthy else 503)
+
+    @app.get("/{path:path}", include_in_schema=False)
+    async def page(path: str) -> Response:
+        """The built page, looked up at each request so that building it needs no restart."""
+        root = PAGE.resolve()
+        file = (root / path).resolve()
+        if file.is_dir():
+            file /= "index.html"
+        if not file.is_relative_to(root) or not file.is_file():
+            if path in {"", "index.html"}:
+                return HTMLResponse(NO_PAGE, status_code=503)
+            raise HTTPException(404, "Nothing is here")
+        # Vite names assets by their content: only the page itself may change under its name.
+        fresh = "no-cache" if file.suffix == ".html" else "public, max-age=3600"
+        headers = {"Cache-Control": fresh, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+        return FileResponse(file, headers=headers)

@@ -1,0 +1,208 @@
+"""What the edge's parts share: sessions, the way to Kafka, the ledger; and the housekeeping once in a while."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from ingest.courier import Courier
+from ingest.outbox import Outbox
+from ingest.sessions import Ending, Session, Sessions
+from runtime.clock import Clock
+from runtime.errors import BrokerError, QueueFull
+from runtime.kafka import Ledger, Publisher
+from runtime.metrics import Metrics
+from runtime.settings import Settings
+from runtime.tokens import Grant, Tokens
+from schemas.codec import Codec
+from schemas.fusion_config import FusionConfig
+from schemas.records import ClientEvent, ClientEventKind, EndReason, SessionEnded, SessionStarted, Signal
+from schemas.topics import CLIENT_EVENTS, SIGNALS
+from schemas.vocabulary import Outcome, Stage
+
+log = logging.getLogger(__name__)
+
+HOUSEKEEPING_S: Final = 0.25
+LEDGER_S: Final = 1.0
+ACKNOWLEDGEMENT_S: Final = 5.0
+BROKER_AWAY_US: Final = 10_000_000
+"""No acknowledgement for so long although records wait: the broker is away, and clients are told so."""
+
+
+class BrokerAway(BrokerError):  # noqa: N818 - a condition
+    """The broker does not take records now: clients should come back later."""
+
+
+class Connection(Protocol):
+    """A media connection as the edge sees it."""
+
+    def session_ended(self, reason: EndReason) -> None:
+        """Close, saying that the session has ended."""
+        ...
+
+
+class Edge:
+    """One ingest process. Everything here runs in the event loop's thread, and nothing blocks it."""
+
+    def __init__(self, settings: Settings, clock: Clock, metrics: Metrics, sessions: Sessions | None = None) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.metrics = metrics
+        self.codec = Codec()
+        self.tokens = Tokens(settings.token_key)
+        self.sessions = sessions or Sessions()
+        self.connections: dict[str, Connection] = {}
+        self._outboxes: dict[str, Outbox] = {}
+        self.ready = False
+        self._publisher = Publisher(settings, metrics)
+        self.courier = Courier(self._publisher, clock)
+        self._ledger = self._new_ledger()
+
+    def _new_ledger(self) -> Ledger:
+        return Ledger(self._publisher, self.codec, self.clock, Stage.INGEST, self.metrics)
+
+    def note(self, session_id: str, modality: str, outcome: Outcome, sequence: int = -1, count: int = 1) -> None:
+        """Note in the ledger what became of items."""
+        self._ledger.note(session_id, modality, outcome.value, sequence, count)
+
+    def outbox(self, session: Session) -> Outbox:
+        """The session's way to the broker; the same for all its connections."""
+        found = self._outboxes.get(session.session_id)
+        if found is None:
+            found = Outbox(session, self.courier, self.codec, self.clock, self.note)
+            self._outboxes[session.session_id] = found
+        return found
+
+    def rejected(self, reason: str) -> None:
+        """Count a request or connection that was refused."""
+        self.metrics.count("rejected_total", reason=reason)
+
+    def broker_away(self) -> bool:
+        """Whether the broker has not answered for so long that media is not taken any more."""
+        return self.courier.away_for_us() > BROKER_AWAY_US
+
+    async def start_session(
+        self, grant: Grant, *, subject: str | None, config: FusionConfig, deadline_s: float = ACKNOWLEDGEMENT_S
+    ) -> None:
+        """Write SessionStarted and return once it is acknowledged; raises BrokerAway.
+
+        Who holds a token for the session may therefore take it for started, whichever edge they talk to.
+        """
+        started = SessionStarted(
+            tenant=grant.tenant,
+            subject=subject,
+            timeline=grant.timeline,
+            audio_consented="audio" in grant.scopes,
+            video_consented="video" in grant.scopes,
+            store_raw_consented="store_raw" in grant.scopes,
+            speech_expected="audio" in grant.scopes,
+            face_expected="video" in grant.scopes,
+            config=config,
+        )
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._signal(
+            grant.session_id,
+            grant.started_at_us,
+            started,
+            lambda acknowledged: None if done.done() else done.set_result(acknowledged),
+        )
+        try:
+            acknowledged = await asyncio.wait_for(done, deadline_s)
+        except TimeoutError:
+            acknowledged = False
+        if not acknowledged:
+            raise BrokerAway("the session could not be recorded: Kafka does not answer")
+        self.sessions.take_up(grant, self.clock.now_us())
+
+    def end_session(self, session_id: str, reason: EndReason) -> bool:
+        """End a session and close its connection; False if it had ended before."""
+        if not self.sessions.end(session_id, reason, self.clock.now_us()):
+            return False
+        self._outboxes.pop(session_id, None)
+        log.info("session %s ends: %s", session_id, reason)
+        connection = self.connections.get(session_id)
+        if connection is not None:
+            connection.session_ended(reason)
+        return True
+
+    def event(
+        self, session: Session, kind: ClientEventKind, received_us: int, client_id: str, *, detail: str | None = None
+    ) -> None:
+        """Write a client event; one that the broker's queue does not take is given up and logged."""
+        record = ClientEvent(
+            captured_at_us=received_us,
+            received_at_us=received_us,
+            kind=kind,
+            sequence=session.next_event(),
+            session_id=session.session_id,
+            client_id=client_id,
+            detail=detail,
+        )
+        try:
+            self._publisher.send(CLIENT_EVENTS, session.session_id, self.codec.encode(record))
+        except QueueFull:
+            log.exception("client event %s of session %s is lost", kind, session.session_id)
+
+    def _signal(
+        self, session_id: str, captured_us: int, payload: SessionStarted | SessionEnded, settled: Callable[[bool], None]
+    ) -> None:
+        now = self.clock.now_us()
+        signal = Signal(
+            captured_at_us=captured_us,
+            received_at_us=now,
+            ingested_at_us=now,
+            consumed_at_us=now,
+            inferred_at_us=now,
+            payload=payload,
+            sequence=0,
+            session_id=session_id,
+            source="ingest",
+        )
+        try:
+            self.courier.send(SIGNALS, session_id, self.codec.encode(signal), settled)
+        except QueueFull as error:
+            raise BrokerAway(str(error)) from error
+
+    def _publish_ending(self, ending: Ending) -> None:
+        def settled(acknowledged: bool) -> None:
+            if not acknowledged:
+                log.error("the end of session %s is lost: fusion frees it after 15 min of silence", ending.session_id)
+
+        try:
+            self._signal(ending.session_id, ending.captured_at_us, SessionEnded(ending.reason), settled)
+        except BrokerAway:
+            settled(False)
+
+    async def housekeeping(self) -> None:
+        """End what is overdue, publish endings, write the ledger; runs until cancelled.
+
+        Raises DeliveryFailed if ledger entries or events were lost: the process should then be started anew.
+        """
+        since_ledger = 0.0
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_S)
+            now = self.clock.now_us()
+            for session_id, reason in self.sessions.overdue(now):
+                self.end_session(session_id, reason)
+            for ending in self.sessions.endings_due(now):
+                self._publish_ending(ending)
+            self.metrics.set("sessions_active", len(self.sessions))
+            since_ledger += HOUSEKEEPING_S
+            if since_ledger >= LEDGER_S:
+                since_ledger = 0.0
+                await self._write_ledger()
+
+    async def _write_ledger(self) -> None:
+        # A full queue makes the write wait: never in the event loop. What is noted meanwhile goes to the next one.
+        full, self._ledger = self._ledger, self._new_ledger()
+        await asyncio.to_thread(full.flush)
+
+    async def close(self) -> None:
+        """Publish what waits. Sessions go on: their clients find them again at the next edge."""
+        for ending in self.sessions.endings_due(None):
+            self._publish_ending(ending)
+        await asyncio.to_thread(self._publisher.flush, 10.0)
+        await asyncio.sleep(0)  # fates that the flush brought are settled now
+        await self._write_ledger()
+        await asyncio.to_thread(self._publisher.flush, 10.0)
+        self.courier.close()

@@ -1,0 +1,118 @@
+"""The ingest edge as a role: one uvicorn server in this process, until asked to stop."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+from typing import Final
+
+import uvicorn
+import uvloop
+
+from ingest.app import create_app
+from ingest.edge import Edge
+from runtime.errors import AffectstreamError, BrokerError, SettingsError
+from runtime.kafka import partition_count
+from runtime.lifecycle import Role
+from schemas.topics import SIGNALS
+
+log = logging.getLogger(__name__)
+
+MAX_MESSAGE_BYTES: Final = 1_048_576
+"""Far above what is taken, so that an oversized picture gets a reason of ours."""
+
+BACKLOG: Final = 1_024
+GRACE_S: Final = 3
+
+
+def run(role: Role) -> None:
+    """Serve until ``role.stop`` is set.
+
+    Live sessions are not ended by that: their clients are told that the service restarts (close code 1012), and go on
+    with the same token at the next edge. Raises SettingsError if the port is taken.
+    """
+    with listen(role.settings.host, role.settings.port) as listener:
+        uvloop.run(serve(role, listener))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any free one."""
+    try:
+        return socket.create_server((host, port), backlog=BACKLOG, reuse_port=False)
+    except OSError as error:
+        raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror}; set AFFECTSTREAM_PORT") from error
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but for signals: those are the role's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(role: Role, listener: socket.socket) -> None:
+    """Serve on ``listener`` until ``role.stop`` is set; raises what made the edge fail."""
+    edge = Edge(role.settings, role.clock, role.metrics)
+    config = uvicorn.Config(
+        create_app(edge),
+        ws="websockets-sansio",
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
+        ws_ping_interval=10.0,
+        ws_ping_timeout=20.0,
+        lifespan="off",
+        log_config=None,
+        log_level="warning",  # below that it writes whole URLs, and tokens may stand in them
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    tasks: list[asyncio.Task[None]] = [
+        serving,
+        asyncio.create_task(_until_stopped(role)),
+        asyncio.create_task(edge.housekeeping()),
+        asyncio.create_task(_until_broker_answers(role, edge)),
+    ]
+    log.info("listening on http://%s:%d", *listener.getsockname()[:2])
+    try:
+        while not role.stop.is_set():
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            ended = [task for task in tasks if task.done()]
+            tasks = [task for task in tasks if not task.done()]
+            for task in ended:
+                task.result()
+            if serving.done():
+                raise AffectstreamError("the HTTP server ended by itself")
+    finally:
+        role.metrics.ready(False)
+        server.should_exit = True
+        for task in tasks:
+            if task is not serving:
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await edge.close()
+
+
+async def _until_stopped(role: Role) -> None:
+    while not role.stop.is_set():  # noqa: ASYNC110 - the flag is set from a signal handler
+        await asyncio.sleep(0.1)
+
+
+async def _until_broker_answers(role: Role, edge: Edge) -> None:
+    """Open the edge for sessions once the topics are there; HTTP answers 503 until then."""
+    told = False
+    while True:
+        try:
+            await asyncio.to_thread(partition_count, role.settings, SIGNALS, timeout_s=2.0)
+            break
+        except BrokerError as error:
+            if not told:
+                log.warning("waiting for Kafka: %s", error)
+                told = True
+            await asyncio.sleep(0.25)
+    edge.ready = True
+    role.metrics.ready(True)

@@ -1,0 +1,33 @@
+"""The face worker's process: pictures from ``media.video`` in, FaceSignals on ``signals`` out."""
+
+import cv2
+
+from inference_workers import models
+from inference_workers.face import FaceProcessor
+from inference_workers.worker import Worker
+from runtime.lifecycle import Role
+from schemas.records import VideoFrame
+from schemas.topics import MEDIA_VIDEO
+from schemas.vocabulary import Modality, Stage
+
+
+def run(role: Role) -> None:
+    """Work until ``role.stop`` is set. Raises PrerequisiteError or ModelError if the model cannot be used.
+
+    One process uses one core: more workers are more instances (``AFFECTSTREAM_INSTANCE``), which share the partitions.
+    """
+    from inference_workers.engines.landmarker import Landmarker  # noqa: PLC0415 - loads LiteRT: this role's only
+
+    cv2.setNumThreads(1)
+    engine = Landmarker(models.locate(role.settings, "face_landmarker"))
+    engine.warm_up()
+    worker = Worker(
+        role,
+        FaceProcessor(engine, role.metrics),
+        topic=MEDIA_VIDEO,
+        record_type=VideoFrame,
+        stage=Stage.FACE_WORKER,
+        modality=Modality.FACE,
+        source=engine.source,
+    )
+    worker.run()

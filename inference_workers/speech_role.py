@@ -1,0 +1,33 @@
+"""The speech worker's process: sound from ``media.audio`` in, a SpeechSignal every 40 ms on ``signals`` out."""
+
+from inference_workers import models
+from inference_workers.speech.processor import SpeechProcessor
+from inference_workers.worker import Worker
+from runtime.lifecycle import Role
+from schemas.records import AudioChunk
+from schemas.topics import MEDIA_AUDIO
+from schemas.vocabulary import Modality, Stage
+
+
+def run(role: Role) -> None:
+    """Work until ``role.stop`` is set. Raises PrerequisiteError or ModelError if a model cannot be used.
+
+    One process uses one core: more workers are more instances (``AFFECTSTREAM_INSTANCE``), which share the partitions.
+    """
+    # These load ONNX Runtime, which no other role needs.
+    from inference_workers.engines.embedded_speech import EmbeddedSpeech  # noqa: PLC0415
+    from inference_workers.engines.silero_vad import SileroVad  # noqa: PLC0415
+
+    detector = SileroVad(models.locate(role.settings, "silero_vad"))
+    engine = EmbeddedSpeech(models.locate(role.settings, "speech_emotion"))
+    detector.warm_up()
+    engine.warm_up()
+    Worker(
+        role,
+        SpeechProcessor(engine, detector, role.metrics),
+        topic=MEDIA_AUDIO,
+        record_type=AudioChunk,
+        stage=Stage.SPEECH_WORKER,
+        modality=Modality.SPEECH,
+        source=engine.source,
+    ).run()

@@ -1,0 +1,52 @@
+"""Variations of a recording that do not change what is felt: voice, room, microphone, noise."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import fftconvolve, resample_poly
+
+from inference_workers.speech.features import SAMPLE_RATE_HZ
+
+Samples = NDArray[np.float32]
+
+SPEEDS_PERCENT: Final = (91, 94, 97, 100, 103, 106, 109)
+
+
+def vary(samples: Samples, random: np.random.Generator) -> Samples:
+    """One random variation: speed with pitch, a small room, a microphone's tilt, coloured noise, gain."""
+    speed = int(random.choice(SPEEDS_PERCENT))
+    varied = resample_poly(samples, 100, speed) if speed != 100 else samples.astype(np.float64)
+    if random.random() < 0.5:
+        varied = in_a_room(varied, reverberation_s=float(random.uniform(0.08, 0.4)), random=random)
+    varied = tilted(varied, decibel=float(random.uniform(-5.0, 5.0)))
+    varied = with_noise(varied, snr_db=float(random.uniform(12.0, 45.0)), random=random)
+    louder: Samples = (varied * 10.0 ** (random.uniform(-15.0, 5.0) / 20.0)).clip(-1.0, 1.0).astype(np.float32)
+    return louder
+
+
+def in_a_room(samples: NDArray[np.float64], reverberation_s: float, random: np.random.Generator) -> NDArray[np.float64]:
+    """Convolved with exponentially decaying noise (Polack's model), 60 dB down after ``reverberation_s``."""
+    length = int(reverberation_s * SAMPLE_RATE_HZ)
+    decay = 10.0 ** (-3.0 * np.arange(length) / length)
+    response = random.normal(size=length) * decay * 0.03
+    response[0] = 1.0
+    wet: NDArray[np.float64] = fftconvolve(samples, response)[: len(samples)]
+    return wet
+
+
+def tilted(samples: NDArray[np.float64], decibel: float) -> NDArray[np.float64]:
+    """Treble raised or lowered by up to ``decibel`` at 8 kHz, straight in dB over frequency."""
+    spectrum = np.fft.rfft(samples)
+    gain = 10.0 ** (decibel * np.linspace(0.0, 1.0, len(spectrum)) / 20.0)
+    return np.fft.irfft(spectrum * gain, len(samples))
+
+
+def with_noise(samples: NDArray[np.float64], snr_db: float, random: np.random.Generator) -> NDArray[np.float64]:
+    """Noise of a random colour between white and brown added at a signal-to-noise ratio over the whole clip."""
+    spectrum = np.fft.rfft(random.normal(size=len(samples)))
+    frequency = np.arange(len(spectrum)) + 20.0
+    noise = np.fft.irfft(spectrum / frequency ** random.uniform(0.0, 1.0), len(samples))
+    power = float(np.mean(samples**2)) / float(np.mean(noise**2))
+    mixed: NDArray[np.float64] = samples + noise * np.sqrt(power * 10.0 ** (-snr_db / 10.0))
+    return mixed

@@ -1,0 +1,184 @@
+"""The HTTP API over the rows. It only reads.
+
+Who may: an operator (a token of :meth:`runtime.tokens.Tokens.operator`) everything; the holder of a session's token
+with the scope ``watch`` or ``manage`` that session. ``/healthz`` is open.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from fastapi import Depends, FastAPI, Path, Query, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.middleware.cors import CORSMiddleware
+
+from analytics.balance import Ranges
+from analytics.errors import DatabaseUnavailable, QueryRefused, SessionUnknown
+from analytics.media import media_sequences
+from analytics.queries import TIMELINE_POINTS, Json, Queries
+from analytics.statement import MAX_CHARACTERS
+from runtime.clock import Clock
+from runtime.errors import BrokerError, TokenError
+from runtime.metrics import Metrics
+from runtime.settings import Settings
+from runtime.tokens import OPERATOR, Grant, Scope, Tokens, bearer
+from schemas.codec import Codec
+from schemas.vocabulary import Modality
+
+CORS_MAX_AGE_S: Final = 600
+READ_SCOPES: Final[tuple[Scope, ...]] = ("watch", "manage")
+STATUS: Final[Mapping[type[Exception], tuple[int, str]]] = {
+    TokenError: (401, "unauthorized"),
+    SessionUnknown: (404, "unknown_session"),
+    QueryRefused: (400, "query_refused"),
+    DatabaseUnavailable: (503, "clickhouse_unavailable"),
+    ClickHouseError: (503, "clickhouse_failed"),
+    BrokerError: (503, "kafka_unavailable"),
+}
+
+
+class Statement(BaseModel):
+    """Body of POST /v1/sql."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sql: str = Field(min_length=1, max_length=MAX_CHARACTERS, description="One SELECT.")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the API needs of its process."""
+
+    settings: Settings
+    queries: Queries
+    codec: Codec
+    clock: Clock
+    metrics: Metrics
+
+
+SessionId = Annotated[str, Path(max_length=128)]
+
+
+def create_app(context: Context) -> FastAPI:
+    """The application; it holds no state of its own."""
+    app = FastAPI(title="affectstream analytics", openapi_url="/v1/openapi.json", docs_url=None, redoc_url=None)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=page_origins(context.settings),
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type"],
+        max_age=CORS_MAX_AGE_S,
+    )
+    for kind in STATUS:
+        app.add_exception_handler(kind, _problem(context.metrics))
+    queries = context.queries
+    grant_of = _grant_of(context)
+
+    def operator(grant: Annotated[Grant, Depends(grant_of)]) -> None:
+        if grant.session_id != OPERATOR:
+            raise TokenError("not_operator", "this needs an operator's token, not a session's")
+
+    def reader(session_id: SessionId, grant: Annotated[Grant, Depends(grant_of)]) -> str:
+        if grant.session_id != OPERATOR:
+            grant.require(session_id)
+            if not grant.scopes.intersection(READ_SCOPES):
+                raise TokenError("missing_scope", "the token lacks the scope 'watch'")
+        return session_id
+
+    operator_only = [Depends(operator)]
+    owned = Annotated[str, Depends(reader)]
+
+    @app.get("/healthz")
+    def healthz() -> Json:
+        """200 while ClickHouse answers, 503 otherwise."""
+        queries.alive()
+        return {"status": "ok"}
+
+    @app.get("/v1/sessions", dependencies=operator_only)
+    def sessions(limit: Annotated[int, Query(ge=1, le=10_000)] = 200) -> list[Json]:
+        """The newest sessions first."""
+        return queries.sessions(limit=limit)
+
+    @app.get("/v1/sessions/{session_id}/summary")
+    def summary(session_id: owned) -> Json:
+        """Figures of one session."""
+        return queries.summary(session_id)
+
+    @app.get("/v1/sessions/{session_id}/timeline")
+    def timeline(session_id: owned, points: Annotated[int, Query(ge=1, le=20_000)] = TIMELINE_POINTS) -> Json:
+        """One session along time."""
+        return queries.timeline(session_id, points=points)
+
+    @app.get("/v1/sessions/{session_id}/balance")
+    def balance(session_id: owned, *, media: bool = False) -> Json:
+        """Whether the ledger accounts for everything; ``media``: compare the media topics too, which reads them."""
+        sequences: Mapping[Modality, Ranges] = {}
+        if media:
+            started_ms = queries.session(session_id)["started_at_ms"]
+            sequences = media_sequences(context.settings, context.codec, session_id, started_ms * 1_000)
+        return queries.balance(session_id, sequences)
+
+    @app.get("/v1/ledger/{session_id}")
+    def ledger(session_id: owned) -> Json:
+        """What became of every item of one session, by stage."""
+        return queries.ledger(session_id)
+
+    @app.get("/v1/counts", dependencies=operator_only)
+    def counts() -> Json:
+        """Rows against records, by topic and partition."""
+        return queries.counts()
+
+    @app.post("/v1/sql", dependencies=operator_only)
+    def sql(statement: Statement) -> Json:
+        """The answer to one SELECT."""
+        return queries.sql(statement.sql)
+
+    return app
+
+
+def page_origins(settings: Settings) -> list[str]:
+    """Origins whose pages may read answers: those of the settings, or our own page's under both loopback names."""
+    listed = [origin.strip().rstrip("/") for origin in settings.allowed_origins.split(",") if origin.strip()]
+    if listed:
+        return listed
+    if not settings.public_ingest_url:
+        return []
+    parts = urlsplit(settings.public_ingest_url)
+    port = f":{parts.port}" if parts.port else ""
+    hosts = ["localhost", "127.0.0.1"] if parts.hostname in {"localhost", "127.0.0.1"} else [parts.hostname]
+    return [f"{parts.scheme}://{host}{port}" for host in hosts]
+
+
+def _grant_of(context: Context) -> Callable[[Request], Grant]:
+    tokens = Tokens(context.settings.token_key)
+
+    def grant_of(request: Request) -> Grant:
+        # Only the header: a query's token would end up in logs and histories, and nothing here needs one.
+        token = bearer(request.headers.get("authorization"), (), None)
+        return tokens.verify(token, now_s=context.clock.now_us() / 1_000_000)
+
+    return grant_of
+
+
+def _problem(metrics: Metrics) -> Callable[[Request, Exception], JSONResponse]:
+    def answer(request: Request, error: Exception) -> JSONResponse:
+        status, code = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+        headers = {}
+        if isinstance(error, TokenError):
+            code = error.reason
+            status = 403 if code in {"wrong_session", "missing_scope", "not_operator"} else 401
+            headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+        metrics.count("rejected_total", reason=code)
+        body = {
+            "type": "about:blank",
+            "status": status,
+            "code": code,
+            "detail": str(error),
+            "instance": request.url.path,
+        }
+        return JSONResponse(body, status_code=status, media_type="application/problem+json", headers=headers)
+
+    return answer

@@ -1,0 +1,31 @@
+"""Errors of this package.
+
+AffectstreamError (runtime.errors)
+├── DatabaseUnavailable   ClickHouse cannot be opened or reached now
+├── MigrationError        the migrations on disk do not fit what the database has applied
+├── QueryRefused          a statement that the read-only door does not let through, or that exceeded a limit
+├── SessionUnknown        no row of that session
+└── RowError              a readable record that no row can be made of
+"""
+
+from runtime.errors import AffectstreamError
+
+
+class DatabaseUnavailable(AffectstreamError):  # noqa: N818 - a condition
+    """ClickHouse cannot be opened or reached now."""
+
+
+class MigrationError(AffectstreamError):
+    """The migrations on disk do not fit what the database has applied."""
+
+
+class QueryRefused(AffectstreamError):  # noqa: N818 - a condition
+    """A statement that is not allowed, or that exceeded a limit."""
+
+
+class SessionUnknown(AffectstreamError):  # noqa: N818 - a condition
+    """There is no row of that session."""
+
+
+class RowError(AffectstreamError):
+    """A readable record that no row can be made of; the message says which field, never its content."""

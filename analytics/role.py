@@ -1,0 +1,147 @@
+"""The analytics role: the sink in the main thread, the HTTP API in another, one ClickHouse between them."""
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Final
+
+import uvicorn
+
+from analytics import runfile
+from analytics.api import Context, create_app
+from analytics.database import Database, connect
+from analytics.errors import DatabaseUnavailable
+from analytics.queries import Queries
+from analytics.sink import FIRST_PAUSE_S, LONGEST_PAUSE_S, TOPICS, Sink
+from runtime.errors import AffectstreamError, BrokerError, SettingsError
+from runtime.kafka import topic_ids
+from runtime.lifecycle import Role
+from runtime.registry import codec
+from runtime.tokens import Tokens
+from schemas.topics import Topic
+
+log = logging.getLogger(__name__)
+
+OPERATOR_TTL_S: Final = 30 * 86_400
+GRACE_S: Final = 3
+
+
+def run(role: Role) -> None:
+    """Sink and serve until ``role.stop`` is set.
+
+    Waits for ClickHouse and for the topics. Raises SettingsError for a bad DSN or a taken port, MigrationError, and
+    whatever ends the sink.
+    """
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(_listen(role.settings.host, role.settings.port))
+        database = _connect(role)
+        if database is None:
+            return
+        stack.callback(database.close)
+        ids = _topic_ids(role)
+        if ids is None:
+            return
+        shared = codec(role.settings)
+        topics = {topic: (role.settings.topic(topic), topic_id) for topic, topic_id in ids.items()}
+        context = Context(role.settings, Queries(database, topics), shared, role.clock, role.metrics)
+        stack.enter_context(_serving(context, listener, role.stop))
+        stack.enter_context(_findable(role, listener))
+        sink = Sink(role.settings, database, shared, clock=role.clock, metrics=role.metrics, stop=role.stop)
+        sink.run()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror}; set AFFECTSTREAM_PORT") from error
+
+
+def _connect(role: Role) -> Database | None:
+    """The database; None if the role is asked to stop while a server is away.
+
+    An embedded engine that cannot be opened is an error at once: it will not get better by waiting here.
+    """
+    pause_s = FIRST_PAUSE_S
+    while True:
+        try:
+            return connect(role.settings)
+        except DatabaseUnavailable as error:
+            if not role.settings.clickhouse_dsn:
+                raise
+            log.warning("again in %.1f s: %s", pause_s, error)
+        if role.stop.wait(pause_s):
+            return None
+        pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+
+def _topic_ids(role: Role) -> dict[Topic, str] | None:
+    pause_s = FIRST_PAUSE_S
+    while True:
+        try:
+            return dict(topic_ids(role.settings, TOPICS))
+        except BrokerError as error:
+            log.warning("waiting for Kafka: %s", error)
+        if role.stop.wait(pause_s):
+            return None
+        pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but for signals: those are the role's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.contextmanager
+def _serving(context: Context, listener: socket.socket, stop: threading.Event) -> Iterator[None]:
+    """Serve the API from a thread; if that thread ends by itself, the role stops and the error is raised here."""
+    server = _Server(
+        uvicorn.Config(
+            create_app(context),
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
+    failed: list[BaseException] = []
+
+    def serve() -> None:
+        try:
+            server.run(sockets=[listener])
+        except BaseException as error:  # noqa: BLE001 - handed over to the role's thread
+            failed.append(error)
+        finally:
+            stop.set()
+
+    thread = threading.Thread(target=serve, name="api")
+    thread.start()
+    try:
+        yield
+        if not server.should_exit and not thread.is_alive():
+            raise AffectstreamError("the HTTP server ended by itself") from (failed[0] if failed else None)
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@contextlib.contextmanager
+def _findable(role: Role, listener: socket.socket) -> Iterator[None]:
+    """Tell commands of the same user where the API is, while it is there."""
+    host, port = listener.getsockname()[:2]
+    url = f"http://{host}:{port}"
+    token = Tokens(role.settings.token_key).operator(issued_at_s=role.clock.now_us() // 1_000_000, ttl_s=OPERATOR_TTL_S)
+    runfile.write(role.settings.data_dir, runfile.RunFile(url, token, os.getpid()))
+    log.info("analytics API on %s", url)
+    try:
+        yield
+    finally:
+        runfile.remove(role.settings.data_dir)

@@ -1,0 +1,115 @@
+import pytest
+
+from analytics.balance import Entry, Facts, Ranges, account, balance, compare, fusion_counts
+from schemas.vocabulary import Modality, Stage
+
+
+def entry(  # noqa: PLR0917 - a row of a table
+    stage: str, modality: str, outcome: str, first: int, last: int, count: int | None = None, at: int = 0
+) -> Entry:
+    return Entry(at, stage, modality, outcome, last - first + 1 if count is None else count, first, last)
+
+
+class TestRanges:
+    def test_touching_and_overlapping_ranges_are_one(self):
+        assert Ranges([(5, 9), (0, 2), (3, 3), (7, 12), (20, 19)]).ranges == ((0, 3), (5, 12))
+
+    @pytest.mark.parametrize(
+        "taken,left",
+        [
+            ([], ((0, 9),)),
+            ([(0, 9)], ()),
+            ([(0, 0), (9, 9)], ((1, 8),)),
+            ([(3, 4), (6, 20)], ((0, 2), (5, 5))),
+            ([(-5, 2), (50, 60)], ((3, 9),)),
+        ],
+    )
+    def test_difference(self, taken, left):
+        assert (Ranges([(0, 9)]) - Ranges(taken)).ranges == left
+
+    def test_length_counts_numbers(self):
+        assert len(Ranges([(0, 9), (20, 20)])) == 11
+
+
+def test_an_item_noted_twice_by_a_restarted_worker_counts_once_and_used_wins():
+    entries = [
+        entry("face_worker", "face", "used", 0, 50),
+        entry("face_worker", "face", "stale", 51, 60),
+        entry("face_worker", "face", "stale", 45, 55),
+        entry("face_worker", "face", "used", 56, 60),
+        entry("face_worker", "face", "unreadable", -1, -1, count=2),
+        entry("face_worker", "face", "gap", 61, 70),
+    ]
+    mine = account(entries, Stage.FACE_WORKER, "face")
+    assert mine.used.ranges == ((0, 50), (56, 60))
+    assert mine.dropped.ranges == ((51, 55),)
+    assert mine.unnumbered == {"unreadable": 2}
+    assert mine.accounted.ranges == ((0, 60),)
+
+
+def test_a_fusion_entry_published_again_after_a_crash_counts_once():
+    same = entry("fusion", "face", "used", 30, 30, count=30, at=5)
+    entries = [
+        same,
+        same,
+        entry("fusion", "face", "late", 30, 30, count=1, at=5),
+        entry("fusion", "", "unreadable", -1, -1, 1),
+    ]
+    assert fusion_counts(entries) == {"face": {"used": 30, "late": 1}}
+
+
+def test_compare_names_what_is_missing():
+    check = compare("edge_to_worker", "face", Ranges([(0, 9)]), Ranges([(0, 3), (6, 9)]))
+    assert (check.missing, check.surplus, check.examples, check.balanced) == (2, 0, ((4, 5),), False)
+
+
+def session(**changed) -> tuple[list[Entry], Facts]:
+    entries = [
+        entry("ingest", "face", "used", 0, 99),
+        entry("ingest", "face", "replaced_by_newer", 100, 100),
+        entry("ingest", "speech", "used", 0, 79),
+        entry("face_worker", "face", "used", 0, 97),
+        entry("face_worker", "face", "stale", 98, 99),
+        entry("speech_worker", "speech", "used", 0, 79),
+        entry("fusion", "face", "used", 99, 99, count=98),
+        entry("fusion", "speech", "used", 99, 99, count=38),
+        entry("fusion", "speech", "duplicate", 99, 99, count=2),
+        entry("fusion", "", "used", 99, 99, count=2),
+    ]
+    facts = {
+        "face_signals": Ranges([(0, 97)]),
+        "signal_records": {"": 2, "face": 98, "speech": 40},
+        "frames": 100,
+        "frame_gaps": Ranges(),
+        "media": {Modality.FACE: Ranges([(0, 99)]), Modality.SPEECH: Ranges([(0, 79)])},
+    }
+    return entries, Facts(**{**facts, **changed})
+
+
+def test_a_session_without_losses_balances():
+    checks = balance(*session())
+    assert [c.name for c in checks if not c.balanced] == []
+    assert {c.name for c in checks} == {
+        "media_to_edge", "edge_to_worker", "worker_to_signals", "signals_to_fusion", "frames",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changed,name",
+    [
+        ({"face_signals": Ranges([(0, 90)])}, "worker_to_signals"),
+        ({"signal_records": {"": 2, "face": 99, "speech": 40}}, "signals_to_fusion"),
+        ({"signal_records": {"": 2, "face": 98, "speech": 39}}, "signals_to_fusion"),
+        ({"frame_gaps": Ranges([(7, 8)])}, "frames"),
+        ({"media": {Modality.FACE: Ranges([(0, 98)])}}, "media_to_edge"),
+    ],
+)
+def test_each_loss_is_found(changed, name):
+    assert [c.name for c in balance(*session(**changed)) if not c.balanced] == [name]
+
+
+def test_a_picture_that_the_worker_never_saw_is_found():
+    entries, facts = session()
+    entries = [e for e in entries if e.outcome != "stale"]
+    bad = [c for c in balance(entries, facts) if not c.balanced]
+    assert [(c.name, c.missing, c.examples) for c in bad] == [("edge_to_worker", 2, ((98, 99),))]

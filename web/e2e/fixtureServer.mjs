@@ -1,0 +1,246 @@
+/**
+ * Test support: a small server that speaks the product's protocol to the page, without the product behind it. It serves
+ * web/dist, opens sessions, answers media with clock probes, and plays scripted avatar frames.
+ *
+ * The id of a watched session says what it plays: `smile`, `surprise`, `sad`, `angry`, `speech`, `tour` (all in turn),
+ * `stall` (stops after 2 s), `end` (closes after 2 s), `refuse` (closes at once: bad token).
+ */
+
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { extname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+import { WebSocketServer } from "ws";
+
+const DIST = fileURLToPath(new URL("../dist/", import.meta.url));
+const TYPES = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+};
+
+/** @param {string} name @param {number} weight @returns {Record<string, number>} */
+const both = (name, weight) => ({ [`${name}Left`]: weight, [`${name}Right`]: weight });
+
+/** @type {Record<string, {emotion: string, blendshapes: Record<string, number>, bones?: Record<string, number>, va: [number, number], glow?: number, speaking?: boolean}>} */
+const FACES = {
+  neutral: { emotion: "neutral", blendshapes: {}, va: [0.02, -0.05] },
+  smile: {
+    emotion: "happy",
+    blendshapes: {
+      ...both("mouthSmile", 0.85),
+      ...both("cheekSquint", 0.5),
+      ...both("eyeSquint", 0.2),
+      jawOpen: 0.12,
+    },
+    bones: { head_yaw: 7, head_pitch: -2, head_roll: 4 },
+    va: [0.72, 0.36],
+    glow: 0.25,
+  },
+  surprise: {
+    emotion: "surprise",
+    blendshapes: { browInnerUp: 0.9, ...both("browOuterUp", 0.9), ...both("eyeWide", 0.9), jawOpen: 0.55 },
+    va: [0.15, 0.8],
+  },
+  sad: {
+    emotion: "sad",
+    blendshapes: {
+      browInnerUp: 0.8,
+      ...both("mouthFrown", 0.8),
+      mouthShrugLower: 0.4,
+      ...both("eyeLookDown", 0.5),
+    },
+    bones: { head_pitch: 8, body_slouch: 0.5, head_roll: -3 },
+    va: [-0.62, -0.4],
+  },
+  angry: {
+    emotion: "angry",
+    blendshapes: {
+      ...both("browDown", 0.95),
+      ...both("noseSneer", 0.6),
+      ...both("eyeSquint", 0.4),
+      ...both("mouthPress", 0.6),
+      ...both("mouthFrown", 0.3),
+    },
+    bones: { head_pitch: 4, body_lean: 4 },
+    va: [-0.6, 0.6],
+  },
+  fear: {
+    emotion: "fear",
+    blendshapes: { browInnerUp: 0.9, ...both("eyeWide", 0.8), ...both("mouthStretch", 0.7), jawOpen: 0.2 },
+    va: [-0.55, 0.7],
+  },
+  disgust: {
+    emotion: "disgust",
+    blendshapes: {
+      ...both("noseSneer", 0.9),
+      ...both("browDown", 0.5),
+      ...both("mouthUpperUp", 0.6),
+      ...both("eyeSquint", 0.5),
+    },
+    va: [-0.6, 0.2],
+  },
+  pucker: { emotion: "neutral", blendshapes: { mouthPucker: 1 }, va: [0.1, 0] },
+  blink: { emotion: "neutral", blendshapes: both("eyeBlink", 1), va: [0.1, 0] },
+  speech: { emotion: "neutral", blendshapes: { browInnerUp: 0.15 }, va: [0.2, 0.25], speaking: true },
+};
+const TOUR = ["neutral", "smile", "surprise", "sad", "angry", "fear", "disgust", "speech"];
+const SPOKEN = ["PP", "aa", "nn", "E", "SS", "oh", "ou", "FF", "ih", "sil"];
+
+/** @param {string} session @param {number} tick @param {number} nowMs */
+export function messages(session, tick, nowMs) {
+  const name = session in FACES ? session : (TOUR[Math.floor(tick / 75) % TOUR.length] ?? "neutral");
+  const face = FACES[name] ?? { emotion: "neutral", blendshapes: {}, va: [0, 0] };
+  const viseme = face.speaking ? (SPOKEN[Math.floor(tick / 4) % SPOKEN.length] ?? "sil") : "sil";
+  const blinking = tick % 96 < 5 && name !== "blink" ? both("eyeBlink", 1) : {};
+  const frame = {
+    type: "avatar_frame",
+    session_id: session,
+    timestamp_ms: nowMs - 55,
+    sequence: tick,
+    payload: {
+      blendshapes: { ...face.blendshapes, ...blinking },
+      bone_transforms: {
+        head_yaw: 0,
+        head_pitch: 0,
+        head_roll: 0,
+        neck_pitch: 0,
+        body_lean: 0,
+        body_slouch: 0,
+        ...face.bones,
+      },
+      viseme,
+      viseme_conf: face.speaking ? 0.9 : 0,
+      visemes: { [viseme]: 0.9 },
+      particles: { glow_intensity: face.glow ?? 0 },
+      discontinuity: false,
+    },
+    hops_ms: {
+      face: { captured: -6, received: 4, ingested: 5, consumed: 9, inferred: 21 },
+      fused: 38,
+      relayed: 52,
+    },
+  };
+  const scores = Object.fromEntries(
+    ["neutral", "happy", "sad", "angry", "surprise", "fear", "disgust"].map((emotion, i) => [
+      emotion,
+      emotion === face.emotion ? 0.74 : 0.26 / (2 + ((i * 5) % 7)) / 1.6,
+    ]),
+  );
+  const update = {
+    ...frame,
+    type: "emotion_update",
+    payload: {
+      emotion: face.emotion,
+      scores,
+      valence: face.va[0] + 0.05 * Math.sin(tick / 9),
+      arousal: face.va[1] + 0.05 * Math.cos(tick / 7),
+      speaking_probability: face.speaking ? 0.93 : 0.04,
+    },
+  };
+  return tick % 3 === 0 ? [frame, update] : [frame];
+}
+
+/** Starts the server. @param {number} [port] 0: any free one */
+export async function startFixture(port = 0) {
+  const seen = {
+    started: /** @type {unknown[]} */ ([]),
+    ended: 0,
+    audio: 0,
+    video: 0,
+    clocks: 0,
+    acks: 0,
+    ratings: 0,
+    ends: 0,
+  };
+  const server = createServer(async (request, response) => {
+    const path = new URL(request.url ?? "/", "http://fixture").pathname;
+    /** @param {number} status @param {unknown} body */
+    const json = (status, body) => {
+      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+    };
+    if (path === "/v1/client-config") return json(200, { egress_url: "", analytics_url: "" });
+    if (path === "/v1/sessions" && request.method === "POST") {
+      let body = "";
+      for await (const part of request) body += part;
+      seen.started.push(JSON.parse(body));
+      const id = `own-${seen.started.length}`;
+      return json(201, {
+        session_id: id,
+        token: "token",
+        expires_at_s: 0,
+        media_url: `ws://${request.headers.host}/v1/sessions/${id}/media`,
+        avatar_url: `ws://${request.headers.host}/v1/sessions/${id}/avatar`,
+      });
+    }
+    if (request.method === "DELETE") {
+      seen.ended += 1;
+      return response.writeHead(204).end();
+    }
+    try {
+      const file = normalize(join(DIST, path === "/" ? "index.html" : path));
+      if (!file.startsWith(DIST)) throw new Error("outside");
+      const type = TYPES[/** @type {keyof typeof TYPES} */ (extname(file))] ?? "application/octet-stream";
+      const content = await readFile(file);
+      return response.writeHead(200, { "content-type": type }).end(content);
+    } catch {
+      return json(404, { detail: "not found" });
+    }
+  });
+  const sockets = new WebSocketServer({ server });
+  sockets.on("connection", (socket, request) => {
+    const [, , , session = "", what = ""] = new URL(request.url ?? "/", "http://fixture").pathname.split("/");
+    if (what === "media") media(socket, seen);
+    else avatar(socket, session, seen);
+  });
+  await new Promise((done) => server.listen(port, "127.0.0.1", () => done(undefined)));
+  const address = /** @type {import("node:net").AddressInfo} */ (server.address());
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    seen,
+    close: async () => {
+      for (const client of sockets.clients) client.terminate();
+      sockets.close();
+      server.closeAllConnections();
+      await new Promise((done) => server.close(done));
+    },
+  };
+}
+
+/** @param {import("ws").WebSocket} socket @param {any} seen */
+function media(socket, seen) {
+  const now = () => Math.round((performance.timeOrigin + performance.now()) * 1000);
+  socket.send(JSON.stringify({ type: "welcome", server_us: now() }));
+  socket.send(JSON.stringify({ type: "clock_probe", server_us: now() }));
+  socket.on("message", (data, binary) => {
+    const bytes = /** @type {Buffer} */ (data);
+    if (binary) seen[bytes[0] === 3 ? "video" : "audio"] += 1;
+    else {
+      const { type } = JSON.parse(bytes.toString());
+      if (type === "clock") seen.clocks += 1;
+      if (type === "end") {
+        seen.ends += 1;
+        socket.close(1000);
+      }
+    }
+  });
+}
+
+/** @param {import("ws").WebSocket} socket @param {string} session @param {any} seen */
+function avatar(socket, session, seen) {
+  if (session === "refuse") return socket.close(4401, "signature");
+  let tick = 0;
+  const timer = setInterval(() => {
+    if (session === "stall" && tick > 60) return;
+    if (session === "end" && tick > 60) return socket.close(4410, "the session has ended");
+    for (const message of messages(session, tick, Date.now())) socket.send(JSON.stringify(message));
+    tick += 1;
+  }, 1000 / 30);
+  socket.on("message", (data) => {
+    const { type } = JSON.parse(data.toString());
+    if (type === "ack") seen.acks += 1;
+    if (type === "rating") seen.ratings += 1;
+  });
+  socket.on("close", () => clearInterval(timer));
+}

@@ -1,0 +1,110 @@
+/**
+ * The avatar's control loop: a pose from the stream in, smoothed weights and bone rotations out. No React and no
+ * scene; the scene's models read `weights` and `bones` after each `update`.
+ */
+
+import { Quaternion, Vector3 } from "three";
+import { BLENDSHAPE_INDEX, BLENDSHAPES, BONE_INDEX, VISEMES } from "../protocol/vocabulary";
+import { neutralPose, type Pose } from "../stream/pose";
+import { Springs } from "./spring";
+import { addVisemes } from "./visemes";
+
+/** Lag in seconds that the client's own smoothing adds. Visemes cross-fade in 30 to 60 ms. */
+const TAU = { face: 0.03, eyes: 0.015, viseme: 0.045, bones: 0.05, glow: 0.15, relax: 0.35 } as const;
+
+/** A blink of the resting face, in seconds: every so often, and how long. */
+const IDLE_BLINK = { everyS: 4.1, lastsS: 0.18 } as const;
+const BREATH = { everyS: 4.6, pitchDeg: 0.5, riseUnits: 0.012 } as const;
+
+const IS_EYE = BLENDSHAPES.map((name) => name.startsWith("eye"));
+const RADIANS = Math.PI / 180;
+const X = new Vector3(1, 0, 0);
+const Y = new Vector3(0, 1, 0);
+const Z = new Vector3(0, 0, 1);
+
+export class Rig {
+  /** Smoothed ARKit weights 0..1, visemes included, in the order of BLENDSHAPES. */
+  readonly weights = new Float32Array(BLENDSHAPES.length);
+  readonly head = new Quaternion();
+  readonly neck = new Quaternion();
+  readonly body = new Quaternion();
+  /** Lift of the shoulders by breath, down by slouch, in model units. */
+  lift = 0;
+  glow = 0;
+
+  readonly #face = new Springs(BLENDSHAPES.length);
+  readonly #visemes = new Springs(VISEMES.length);
+  readonly #levels = new Springs(2);
+  readonly #rest = neutralPose();
+  readonly #goal = new Quaternion();
+  readonly #turn = new Quaternion();
+  #presence = 0;
+  #time = 0;
+
+  /**
+   * Advances by `dt` seconds towards `pose`; null means that there is nothing to follow, and the face relaxes to
+   * neutral, breathing and blinking.
+   */
+  update(pose: Pose | null, dt: number): void {
+    const step = Math.min(dt, 0.1);
+    this.#time += step;
+    const relaxed = pose === null;
+    this.#presence += ((relaxed ? 0 : 1) - this.#presence) * (1 - Math.exp(-step / TAU.relax));
+    this.#updateFace(pose ?? this.#rest, relaxed, step);
+    this.#updateBones(pose ?? this.#rest, relaxed, step);
+  }
+
+  #updateFace(goal: Pose, relaxed: boolean, dt: number): void {
+    const faceTau = relaxed ? TAU.relax : TAU.face;
+    const eyeTau = relaxed ? TAU.relax : TAU.eyes;
+    for (let i = 0; i < this.weights.length; i += 1) {
+      this.#face.step(i, goal.blendshapes[i] as number, dt, IS_EYE[i] ? eyeTau : faceTau);
+      this.weights[i] = clamp01(this.#face.values[i] as number);
+    }
+    for (let i = 0; i < VISEMES.length; i += 1) {
+      this.#visemes.step(i, goal.visemes[i] as number, dt, relaxed ? TAU.relax : TAU.viseme);
+    }
+    addVisemes(this.#visemes.values, this.weights);
+    const blink = (1 - this.#presence) * idleBlink(this.#time);
+    for (const name of ["eyeBlinkLeft", "eyeBlinkRight"] as const) {
+      const place = BLENDSHAPE_INDEX[name];
+      this.weights[place] = Math.max(this.weights[place] as number, blink);
+    }
+    this.#levels.step(0, goal.glow, dt, TAU.glow);
+    this.glow = clamp01(this.#levels.values[0] as number);
+  }
+
+  #updateBones(goal: Pose, relaxed: boolean, dt: number): void {
+    const share = 1 - Math.exp(-dt / (relaxed ? TAU.relax : TAU.bones));
+    const breath = Math.sin((2 * Math.PI * this.#time) / BREATH.everyS);
+    const [yaw, pitch, roll, neckPitch, lean] = (
+      ["head_yaw", "head_pitch", "head_roll", "neck_pitch", "body_lean"] as const
+    ).map((name) => (goal.bones[BONE_INDEX[name]] as number) * RADIANS) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    this.#turnTo(this.head, yaw, pitch + breath * BREATH.pitchDeg * RADIANS, roll, share);
+    this.#turnTo(this.neck, 0, neckPitch, 0, share);
+    this.#turnTo(this.body, 0, lean, 0, share);
+    this.#levels.step(1, goal.bones[BONE_INDEX.body_slouch] as number, dt, relaxed ? TAU.relax : TAU.bones);
+    this.lift = breath * BREATH.riseUnits - 0.12 * (this.#levels.values[1] as number);
+  }
+
+  /** SLERP towards yaw (about y), then pitch (x), then roll; positive roll tilts to the subject's left, which is −z. */
+  #turnTo(bone: Quaternion, yaw: number, pitch: number, roll: number, share: number): void {
+    this.#goal.setFromAxisAngle(Y, yaw);
+    this.#goal.multiply(this.#turn.setFromAxisAngle(X, pitch));
+    this.#goal.multiply(this.#turn.setFromAxisAngle(Z, -roll));
+    bone.slerp(this.#goal, share);
+  }
+}
+
+const clamp01 = (value: number): number => Math.min(1, Math.max(0, value));
+
+function idleBlink(time: number): number {
+  const phase = time % IDLE_BLINK.everyS;
+  return phase < IDLE_BLINK.lastsS ? Math.sin((Math.PI * phase) / IDLE_BLINK.lastsS) : 0;
+}

@@ -1,0 +1,214 @@
+/**
+ * The avatar socket: connects, keeps connected, fills the timeline, acknowledges what was shown.
+ *
+ * A thin shell: what it decides is in Timeline, LatencyBoard, backoff and the protocol folder.
+ */
+
+import { closeSentence, isEnd, isFinal } from "../protocol/closeCodes";
+import {
+  ackMessage,
+  type EmotionUpdate,
+  type Hop,
+  pingMessage,
+  ratingMessage,
+  readMessage,
+} from "../protocol/messages";
+import { backoffMs } from "./backoff";
+import { LatencyBoard, type Leg } from "./latency";
+import type { Pose } from "./pose";
+import { ServerClock, wallNowMs } from "./serverClock";
+import { Store } from "./store";
+import { Timeline, type TimelineState } from "./timeline";
+
+/** Where the connection stands, and a sentence about it where one is needed. */
+export type Link =
+  | { readonly state: "connecting" | "waiting" | "live" | "stalled" }
+  | { readonly state: "reconnecting"; readonly detail: string }
+  | { readonly state: "finished" }
+  | { readonly state: "refused"; readonly detail: string };
+
+/** What panels show, published ten times a second. */
+export interface Readout {
+  readonly emotion: EmotionUpdate | null;
+  readonly legs: readonly Leg[];
+  readonly p50Ms: number | null;
+  readonly p95Ms: number | null;
+  readonly bufferMs: number;
+  readonly framesPerSecond: number;
+  readonly skipped: number;
+  readonly lost: number;
+}
+
+export const EMPTY_READOUT: Readout = {
+  emotion: null,
+  legs: [],
+  p50Ms: null,
+  p95Ms: null,
+  bufferMs: 0,
+  framesPerSecond: 0,
+  skipped: 0,
+  lost: 0,
+};
+
+const PUBLISH_MS = 100;
+const ACK_MS = 1_000;
+const PING_MS = 1_000;
+const GIVE_UP_AFTER = 12;
+
+export class AvatarStream {
+  readonly link = new Store<Link>({ state: "connecting" });
+  readonly readout = new Store<Readout>(EMPTY_READOUT);
+
+  readonly #url: string;
+  readonly #clock = new ServerClock();
+  readonly #timeline = new Timeline();
+  readonly #latency = new LatencyBoard();
+  readonly #arrivals = new Map<number, number>();
+  #socket: WebSocket | null = null;
+  #emotion: EmotionUpdate | null = null;
+  #attempt = 0;
+  #closed = false;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #publisher: ReturnType<typeof setInterval> | undefined;
+  #lastAckAt = 0;
+  #lastPingAt = Number.NEGATIVE_INFINITY;
+  #counted = { since: 0, frames: 0, rate: 0 };
+  #newestSequence = -1;
+  #skipped = 0;
+  #lost = 0;
+  #measuredSequence = -1;
+
+  /** @param url the socket's whole address, token included */
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  open(): void {
+    this.#publisher = setInterval(() => this.#publish(), PUBLISH_MS);
+    this.#connect();
+  }
+
+  /** Ends the connection for good. */
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    clearInterval(this.#publisher);
+    this.#socket?.close(1000);
+    this.#socket = null;
+  }
+
+  /** Writes the pose for this instant; called once a rendered frame. */
+  sample(pose: Pose): TimelineState {
+    const state = this.#timeline.sample(performance.now(), pose);
+    this.#measureShown();
+    return state;
+  }
+
+  /** Sends a rating 1..5 of the avatar as it looks now; false if there is no connection to send it on. */
+  rate(value: number): boolean {
+    return this.#send(ratingMessage(this.#timeline.shown?.sequence ?? 0, value));
+  }
+
+  #connect(): void {
+    const socket = new WebSocket(this.#url);
+    this.#socket = socket;
+    socket.onmessage = (event: MessageEvent<unknown>) => {
+      if (typeof event.data === "string") this.#take(event.data);
+    };
+    socket.onopen = () => this.link.set({ state: "waiting" });
+    socket.onclose = (event) => {
+      if (this.#socket === socket) this.#lose(event.code, event.reason);
+    };
+  }
+
+  #lose(code: number, reason: string): void {
+    this.#socket = null;
+    if (this.#closed) return;
+    if (isEnd(code)) {
+      this.link.set({ state: "finished" });
+    } else if (isFinal(code) || this.#attempt >= GIVE_UP_AFTER) {
+      this.link.set({ state: "refused", detail: closeSentence(code, reason) });
+    } else {
+      this.link.set({ state: "reconnecting", detail: closeSentence(code, reason) });
+      this.#retry = setTimeout(() => this.#connect(), backoffMs(this.#attempt, Math.random()));
+      this.#attempt += 1;
+    }
+  }
+
+  #take(text: string): void {
+    const now = performance.now();
+    const message = readMessage(text);
+    if (message.type === "avatar_frame") {
+      this.#attempt = 0;
+      this.#timeline.push(message, now);
+      this.#counted.frames += 1;
+      this.#countLost(message.sequence, message.discontinuity);
+      this.#arrivals.set(message.sequence, wallNowMs());
+      if (this.#arrivals.size > 256) this.#arrivals.delete(this.#arrivals.keys().next().value as number);
+    } else if (message.type === "emotion_update") {
+      this.#emotion = message;
+    } else if (message.type === "notice") {
+      const { server_us: serverUs, client_us: clientUs, count } = message.body;
+      if (message.kind === "pong" && typeof serverUs === "number" && typeof clientUs === "number") {
+        this.#clock.observe(clientUs / 1_000, serverUs / 1_000, wallNowMs());
+      }
+      if (message.kind === "skipped" && typeof count === "number") this.#skipped += count;
+    }
+  }
+
+  #countLost(sequence: number, discontinuity: boolean): void {
+    if (this.#newestSequence >= 0 && !discontinuity && sequence > this.#newestSequence + 1) {
+      this.#lost += sequence - this.#newestSequence - 1;
+    }
+    this.#newestSequence = Math.max(this.#newestSequence, sequence);
+  }
+
+  #measureShown(): void {
+    const shown = this.#timeline.shown;
+    if (shown === null || shown.sequence === this.#measuredSequence) return;
+    this.#measuredSequence = shown.sequence;
+    const arrived = this.#arrivals.get(shown.sequence);
+    const renderedAtMs = this.#clock.toServer(wallNowMs());
+    if (arrived !== undefined) {
+      const own: Hop[] = [
+        { name: "arrived", atMs: this.#clock.toServer(arrived) },
+        { name: "shown", atMs: renderedAtMs },
+      ];
+      const server = shown.hops.length > 0 ? shown.hops : [{ name: "captured", atMs: shown.timestampMs }];
+      this.#latency.add([...server, ...own]);
+    }
+    const now = performance.now();
+    if (now - this.#lastAckAt >= ACK_MS && this.#send(ackMessage(shown.sequence, renderedAtMs))) {
+      this.#lastAckAt = now;
+    }
+  }
+
+  #send(text: string): boolean {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#socket.send(text);
+    return true;
+  }
+
+  #publish(): void {
+    const now = performance.now();
+    if (now - this.#lastPingAt >= PING_MS && this.#send(pingMessage(wallNowMs()))) this.#lastPingAt = now;
+    const elapsed = now - this.#counted.since;
+    if (elapsed >= 1_000) {
+      this.#counted = { since: now, frames: 0, rate: (this.#counted.frames * 1_000) / elapsed };
+    }
+    const freshness = this.#timeline.freshness(now);
+    if (this.#socket?.readyState === WebSocket.OPEN && freshness !== "empty") {
+      if (this.link.get().state !== freshness) this.link.set({ state: freshness });
+    }
+    this.readout.set({
+      emotion: this.#emotion,
+      legs: this.#latency.legs,
+      p50Ms: this.#latency.totalAt(0.5),
+      p95Ms: this.#latency.totalAt(0.95),
+      bufferMs: this.#timeline.delayMs,
+      framesPerSecond: this.#counted.rate,
+      skipped: this.#skipped,
+      lost: this.#lost,
+    });
+  }
+}

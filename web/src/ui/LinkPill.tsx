@@ -1,0 +1,23 @@
+import type { ReactElement } from "react";
+import type { Link } from "../stream/avatarStream";
+
+const WORDS: Readonly<Record<Link["state"], string>> = {
+  connecting: "Connecting",
+  waiting: "Connected, waiting for frames",
+  live: "Live",
+  stalled: "No frames arriving",
+  reconnecting: "Connection lost, trying again",
+  finished: "Session finished",
+  refused: "Not connected",
+};
+
+/** The state of the connection, in a word. */
+export function LinkPill({ state }: { readonly state: Link["state"] | "idle" | "starting" }): ReactElement {
+  const word = state === "idle" ? "Not connected" : state === "starting" ? "Starting" : WORDS[state];
+  return (
+    <span className={`pill ${state}`} role="status" data-testid="link" data-state={state}>
+      <span className="pill-dot" aria-hidden="true" />
+      {word}
+    </span>
+  );
+}

@@ -61,8 +61,17 @@ def visit(kind: str, url: str, devices: FakeDevices | None = None, shots: Path |
         wish |= {"video": str(devices.video), "audio": str(devices.audio)}
     if shots is not None:
         wish["shots"] = str(shots)
+    return _node("visit.mjs", json.dumps(wish))
+
+
+def page_states() -> dict[str, Any]:
+    """What the page says when frames stop, a session ends, and a token is refused: see ``web/e2e/states.mjs``."""
+    return _node("states.mjs")
+
+
+def _node(script: str, *arguments: str) -> dict[str, Any]:
     answer = subprocess.run(
-        ["node", "e2e/visit.mjs", json.dumps(wish)],
+        ["node", f"e2e/{script}", *arguments],
         cwd=WEB, capture_output=True, text=True, check=False, timeout=VISIT_S,
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr

@@ -1,0 +1,1 @@
+"""Fusion: signals in, avatar frames out, exactly."""

@@ -1,0 +1,62 @@
+"""The fusion role: the dataflow in this process, one worker, recovering from its store."""
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from bytewax._bytewax import cli_main
+from bytewax.recovery import RecoveryConfig
+
+from dataflows.context import Context, Interrupted
+from dataflows.fusion import build
+from dataflows.store import opened_store
+from dataflows.warm import compile_all
+from runtime.errors import AffectstreamError, RecoveryError
+from runtime.kafka import wait_for_broker
+from runtime.lifecycle import Role
+
+log = logging.getLogger(__name__)
+
+EPOCH: Final = timedelta(seconds=0.5)
+"""How often everything is made durable; a crash repeats at most so much, and latency does not depend on it."""
+
+
+def run(role: Role, owned: Sequence[int] | None = None) -> None:
+    """Fuse the given partitions (default: all) until ``role.stop``.
+
+    Blocks. Raises RecoveryError if it cannot go on exactly where it stopped, BrokerError if Kafka refuses.
+    """
+    wait_for_broker(role.settings, stopped=role.stop.is_set)
+    if role.stop.is_set():
+        return
+    compile_all()
+    context = Context.build(role.settings, role.metrics, role.clock, role.stop, owned)
+    with opened_store(role.settings, context.owned, context.partitions) as store:
+        log.info("fusing partitions %s of %d, recovering from %s", list(context.owned), context.partitions, store)
+        try:
+            cli_main(  # type: ignore[no-untyped-call]  # compiled from Rust
+                build(context), epoch_interval=EPOCH, recovery_config=RecoveryConfig(str(store))
+            )
+        except BaseException as error:
+            known = _cause(error)
+            if isinstance(known, Interrupted):
+                log.warning("stopped while the broker did not answer: the last epoch will be done again")
+            elif isinstance(known, AffectstreamError):
+                raise known from error
+            elif "recovery" in type(error).__name__.lower() or "sqlite" in str(error).lower():
+                raise RecoveryError(f"the recovery store {store} cannot be used: {error}") from error
+            else:
+                raise
+        finally:
+            role.metrics.ready(False)
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    """The error of ours that Bytewax wrapped, if any."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, (AffectstreamError, Interrupted)):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return None

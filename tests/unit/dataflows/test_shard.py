@@ -1,0 +1,288 @@
+"""A shard as a whole: what sessions, their ends and their odd records lead to."""
+
+import json
+import struct
+import zlib
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+import pytest
+
+from dataflows import shard as shard_module
+from dataflows.shard import MAGIC, Message, Shard, Step, layout_digest
+from runtime.errors import RecoveryError
+from schemas.codec import Codec
+from schemas.fusion_config import FusionConfig
+from schemas.records import AvatarFrame, Calibration, Signal
+from schemas.vocabulary import AUS, BLENDSHAPES, EMOTIONS, LEVELS
+from tests.support.signals import (
+    START_US,
+    ended,
+    face_signal,
+    interleaved,
+    messages,
+    sample,
+    session_log,
+    speech_signal,
+    started,
+)
+
+CODEC = Codec()
+
+
+def fused(*signals: Signal) -> tuple[list[AvatarFrame], Step, Shard]:
+    shard = Shard(0, 1)
+    step = shard.step(messages(signals))
+    return [CODEC.decode(AvatarFrame, value) for _, value in step.frames], step, shard
+
+
+def conversation(seconds: float = 3.0, **how: object) -> list[Signal]:
+    return interleaved([session_log("talk", seconds, **how)])  # type: ignore[arg-type]
+
+
+def level(frame: AvatarFrame, name: str) -> float:
+    return frame.levels[LEVELS.index(name)] / 255
+
+
+def test_a_session_gives_a_frame_a_tick_until_its_end() -> None:
+    frames, step, shard = fused(*conversation(3.0))
+    assert [frame.sequence for frame in frames] == list(range(91))
+    assert {frame.captured_at_us - START_US - frame.sequence * 1_000_000 // 30 for frame in frames} == {0}
+    assert not any(frame.discontinuity for frame in frames)
+    assert step.freed == {"ended": 1}
+    assert shard.sessions == 0
+
+
+def test_a_smile_is_happy_and_a_voice_speaks() -> None:
+    frames, _, _ = fused(*conversation(3.5))
+    top = frames[90]  # three seconds in: the smile is widest
+    assert EMOTIONS[int(np.argmax(list(top.emotions)))] == "happy"
+    assert top.blendshapes[BLENDSHAPES.index("mouthSmileLeft")] > 0.5 * 255
+    speaking = {level(frame, "speaking_probability") > 0.7 for frame in frames[5:55]}
+    assert speaking == {True}
+    assert frames[40].viseme_mouth
+    assert not frames[75].viseme_mouth
+    assert level(frames[75], "speaking_probability") < 0.3
+
+
+@pytest.mark.parametrize("only", ["face", "speech"])
+def test_one_modality_is_enough(only: str) -> None:
+    frames, _, _ = fused(*conversation(2.0, face=only == "face", speech=only == "speech"))
+    assert len(frames) >= 61  # the last hop may close one tick more
+    live = [(frame.face_live, frame.speech_live) for frame in frames[3:]]
+    assert set(live) == {(only == "face", only == "speech")}
+    hops = frames[10].speech_hops_ms if only == "face" else frames[10].face_hops_ms
+    assert np.isnan(hops).all()
+
+
+def test_hops_say_how_old_the_samples_are() -> None:
+    frames, _, _ = fused(*conversation(1.0, face_delay_us=30_000, jitter_us=0))
+    captured, received, ingested, consumed, inferred = frames[15].face_hops_ms
+    assert -35 < captured <= 35
+    assert [round(hop - captured) for hop in (received, ingested, consumed, inferred)] == [5, 6, 10, 30]
+
+
+def test_a_modality_that_stops_is_held_then_dropped() -> None:
+    signals = [
+        signal
+        for signal in conversation(4.0)
+        if not hasattr(signal.payload, "face_detected") or signal.captured_at_us < START_US + 2_000_000
+    ]
+    frames, _, _ = fused(*signals)
+    weights = [level(frame, "face_weight") for frame in frames]
+    assert weights[58] > 0.3
+    assert 0.0 < weights[70] < weights[58]
+    assert weights[80] == 0.0
+    assert [frame.closed_by_max_wait for frame in frames].count(True) > 5
+    assert not frames[80].face_live
+
+
+def test_a_long_silence_is_skipped_and_flagged() -> None:
+    early = conversation(1.0, end=False)
+    late = [
+        replace(s, captured_at_us=s.captured_at_us + 5_000_000, sequence=s.sequence + 1_000)
+        for s in early
+        if s.sequence or hasattr(s.payload, "viseme_scores")
+    ]
+    frames, step, _ = fused(*early, *late)
+    gaps = [frame for frame in frames if frame.discontinuity]
+    assert len(gaps) == step.discontinuities == 1
+    before = frames[frames.index(gaps[0]) - 1]
+    assert gaps[0].captured_at_us - before.captured_at_us > 3_900_000
+
+
+def test_a_short_silence_is_bridged() -> None:
+    signals = [s for s in conversation(3.0) if not START_US + 1e6 < s.captured_at_us < START_US + 1.7e6]
+    frames, _, _ = fused(*signals)
+    assert [frame.sequence for frame in frames] == list(range(91))
+
+
+def test_second_starts_duplicates_and_strangers_change_nothing() -> None:
+    signals = conversation(2.0)
+    odd = []
+    for n, signal in enumerate(signals):
+        odd.append(signal)
+        if n == 20:
+            odd += [replace(signals[0], captured_at_us=signal.captured_at_us), *signals[5:15]]
+        if n == 40:
+            odd.append(replace(signal, session_id="stranger"))
+    clean, _, _ = fused(*signals)
+    frames, step, _ = fused(*odd)
+    assert frames == clean or repr(frames) == repr(clean)
+    assert step.outcomes["second_start"] == 1
+    assert step.outcomes["duplicate"] == 10
+    assert step.outcomes["unknown_session"] == 1
+    stranger = [entry for entry in step.ledger if entry.session_id == "stranger"]
+    assert [(entry.outcome, entry.count) for entry in stranger] == [("unknown_session", 1)]
+
+
+def test_signals_after_the_end_are_of_an_unknown_session() -> None:
+    signals = conversation(1.0)
+    _, step, _ = fused(*signals, signals[-5])
+    assert step.outcomes["unknown_session"] == 1
+
+
+@pytest.mark.parametrize(
+    "parameters, calibration",
+    [
+        ({"max_wait_ms": float("nan")}, None),
+        ({"max_wait_ms": -1.0}, None),
+        ({"mouth_on": 0.1}, None),
+        ({}, Calibration((0.0,), (1.0,))),
+        ({}, Calibration((2.0,) * len(AUS), (1.0,) * len(AUS))),
+    ],
+)
+def test_a_start_that_cannot_be_used_is_invalid(parameters: dict[str, float], calibration: Calibration | None) -> None:
+    config = FusionConfig.of()
+    config = replace(config, parameters={**config.parameters, **parameters})
+    _, step, shard = fused(started("bad", config=config, calibration=calibration))
+    assert step.outcomes == {"invalid": 1}
+    assert step.ledger[0].detail
+    assert shard.sessions == 0
+
+
+def test_a_parameter_that_an_old_recording_lacks_has_its_default() -> None:
+    config = FusionConfig.of()
+    config = replace(config, parameters={"max_wait_ms": 120.0, "gone_by_now": 1.0})
+    assert fused(started("old", config=config))[2].sessions == 1
+
+
+def test_calibration_comes_from_the_session() -> None:
+    neutral = tuple(0.95 if name == "AU12" else 0.0 for name in AUS)
+    calibrated = started("talk", calibration=Calibration(neutral, (1.0,) * len(AUS)))
+    frames, _, _ = fused(calibrated, *conversation(3.5)[1:])
+    assert frames[90].aus[AUS.index("AU12")] < 5
+
+
+def test_counts_are_written_every_300_ticks() -> None:
+    _, step, shard = fused(*conversation(21.0, end=False))
+    ticks = sorted({entry.first_sequence for entry in step.ledger})
+    assert ticks == [300, 600]
+    assert all(entry.recorded_at_us == START_US + (entry.first_sequence - 1) * 1_000_000 // 30 for entry in step.ledger)
+    assert shard.open_counts()
+
+
+def test_known_offsets_are_dropped_and_missing_ones_refused() -> None:
+    log = messages(conversation(0.5))
+    shard = Shard(3, 6)
+    shard.step(log[:10])
+    assert shard.step(log[:10]).taken == 0
+    assert shard.step(log[5:12]).taken == 2
+    with pytest.raises(RecoveryError, match="partition 3: records are missing before offset 14, from 12 on"):
+        shard.step(log[14:])
+
+
+def test_rows_are_used_again() -> None:
+    shard = Shard(0, 1)
+    offset = 0
+    for generation in range(30):
+        log = messages(interleaved([session_log(f"{generation}-{n}", 0.2) for n in range(5)]), first_offset=offset)
+        offset += len(log)
+        shard.step(log)
+    assert shard._state.rows.shape == (16,)
+
+
+def test_thousands_of_sessions_and_more_frames_than_the_output_holds() -> None:
+    shard = Shard(0, 1)
+    signals = [started(f"s{n}") for n in range(500)]
+    rng = Random(0)
+    for at in (START_US + 10_000, START_US + 900_000):
+        payload = face_signal(0.0, rng)
+        signals += [sample(f"s{n}", at, at - START_US, payload) for n in range(500)]
+    step = shard.step(messages(signals))
+    assert len(step.frames) > shard_module.OUTPUT_FRAMES
+    assert len(set(step.frames)) == len(step.frames)
+    assert shard.sessions == 500
+
+
+@pytest.fixture
+def snapshot() -> bytes:
+    shard = Shard(2, 6)
+    shard.step(messages(interleaved([session_log(f"s{n}", 1.0, end=n % 2 == 0) for n in range(5)]), first_offset=77))
+    return shard.snapshot()
+
+
+def test_a_restored_shard_is_the_same(snapshot: bytes) -> None:
+    shard = Shard.restore(snapshot, 6)
+    assert (shard.partition, shard.sessions) == (2, 2)
+    assert shard.snapshot() == snapshot
+    assert isinstance(snapshot, bytes)
+
+
+@pytest.mark.parametrize(
+    "spoil, says",
+    [
+        (lambda data: data[:0], "no snapshot"),
+        (lambda data: data[5:], "no snapshot"),
+        (lambda data: data[:-1], "damaged"),
+        (lambda data: data[:200] + bytes([data[200] ^ 1]) + data[201:], "damaged"),
+        (lambda data: data[: len(MAGIC)], "damaged"),
+    ],
+)
+def test_a_snapshot_that_is_none_is_refused(snapshot: bytes, spoil, says: str) -> None:
+    with pytest.raises(RecoveryError, match=says):
+        Shard.restore(spoil(snapshot), 6)
+
+
+def rewritten(data: bytes, **header: object) -> bytes:
+    body = data[len(MAGIC) + 4 :]
+    (length,) = struct.unpack_from("<I", body)
+    text = json.dumps(json.loads(body[4 : 4 + length]) | header).encode()
+    body = struct.pack("<I", len(text)) + text + body[4 + length :]
+    return MAGIC + struct.pack("<I", zlib.crc32(body)) + body
+
+
+def test_a_foreign_snapshot_is_refused(snapshot: bytes) -> None:
+    with pytest.raises(RecoveryError, match="had 6 partitions; now it has 4"):
+        Shard.restore(snapshot, 4)
+    with pytest.raises(RecoveryError, match="another version"):
+        Shard.restore(rewritten(snapshot, version=99), 6)
+    with pytest.raises(RecoveryError, match="another version"):
+        Shard.restore(rewritten(snapshot, layout="0" * 16), 6)
+    with pytest.raises(RecoveryError, match="ends early"):
+        Shard.restore(rewritten(snapshot, ids=[2, 3_000]), 6)
+    assert Shard.restore(rewritten(snapshot), 6).snapshot() == snapshot
+    assert len(layout_digest()) == 16
+
+
+def test_unreadable_values_are_set_aside_with_their_reason() -> None:
+    shard = Shard(0, 1)
+    log: list[Message] = [(0, b"k", b"\x00nonsense"), (1, b"k", None), (2, b"\xff", b"")]
+    step = shard.step(log)
+    assert [message for message, _ in step.unreadable] == log
+    assert step.outcomes == {"unreadable": 3}
+    assert {entry.session_id for entry in step.ledger} == {"k", "�"}
+
+
+def test_a_second_session_of_the_same_name_begins_anew() -> None:
+    first = conversation(1.0)
+    again = [replace(s, captured_at_us=s.captured_at_us + 60_000_000) for s in first]
+    frames, step, _ = fused(*first, *again)
+    assert step.freed == {"ended": 2}
+    assert [frame.sequence for frame in frames] == 2 * list(range(31))
+
+
+def test_ends_of_strangers_are_counted() -> None:
+    _, step, _ = fused(ended("nobody", START_US), sample("nobody", START_US, 0, speech_signal(0.0, Random(0))))
+    assert step.outcomes == {"unknown_session": 2}

@@ -1,0 +1,1 @@
+"""The `affectstream` command. Composition only: each command's work is done elsewhere."""

@@ -1,0 +1,212 @@
+"""``affectstream demo``: the whole product on this machine, and a sample session through it."""
+
+import contextlib
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import httpx
+from rich.console import Console
+from rich.live import Live
+
+from cli.dashboard import Flow, render, terminal_fits
+from cli.deployment import Deployment
+from cli.play import SamplePlayer
+from cli.sample import prepare as prepare_sample
+from cli.setup import prepare_everything
+from cli.verdict import Auditor, TopicVerdict
+from runtime.clock import SystemClock
+from runtime.errors import BrokerError
+from runtime.settings import Settings
+
+POLL_S: Final = 0.05
+VIEW_EVERY_S: Final = 0.5
+STATUS_EVERY_S: Final = 10.0
+SETTLE_S: Final = 30.0
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the command line asks for."""
+
+    settings: Settings
+    environ: Mapping[str, str]
+    port: int | None
+    with_sample: bool
+
+    def deployment(self, progress: Progress) -> Deployment:
+        """What is to run; what set-up prepares is made first where it is missing."""
+        prepare_everything(self.settings, self.environ, progress)
+        return Deployment(self.settings, self.environ, port=self.port)
+
+    def player(self, deployment: Deployment, progress: Progress) -> SamplePlayer | None:
+        """Who streams the sample; None if nobody shall."""
+        if not self.with_sample:
+            return None
+        return SamplePlayer(deployment.addresses.ingest, prepare_sample(self.settings, progress))
+
+
+def run_live(demo: Demo, console: Console, progress: Progress) -> None:
+    """Run until Ctrl-C or SIGTERM with a live view (plain lines where there is no terminal)."""
+    with _interruptible(), _running(demo, progress) as (deployment, _):
+        player = demo.player(deployment, progress)
+        if player is not None:
+            player.start()
+        url = deployment.addresses.ingest
+        console.print(f"The page is at [bold cyan]{url}[/]  (logs: {deployment.logs_dir})", soft_wrap=True)
+        try:
+            if terminal_fits(console):
+                _view(deployment, console)
+            else:
+                _lines(deployment, progress)
+        except KeyboardInterrupt:
+            progress("stopping")
+        if player is not None:
+            player.stop(deadline_s=5.0)
+            if player.error is not None:
+                progress(f"the sample session ended early: {player.error}")
+
+
+def run_headless(demo: Demo, seconds: float, progress: Progress) -> int:
+    """Stream the sample for ``seconds``, check what came out, print one JSON summary to stdout.
+
+    Returns the exit code: 0 if frames and rows came out, rows equal records, and the ledger balances; 1 otherwise.
+    """
+    with _interruptible(), _running(demo, progress) as (deployment, ready_s):
+        player = demo.player(deployment, progress)
+        summary: dict[str, Any]
+        if player is None:
+            _supervise(deployment, seconds)
+            summary = {"ok": True, "page": deployment.addresses.ingest, "seconds_to_ready": ready_s}
+        else:
+            progress(f"streaming the sample session for {seconds:g} s")
+            player.start()
+            _supervise(deployment, seconds, while_=player.running)
+            player.stop()
+            progress("waiting for the last rows")
+            summary = _summary(deployment, player, ready_s)
+        progress("stopping")
+    sys.stdout.write(json.dumps(summary, indent=2) + "\n")
+    return 0 if summary["ok"] else 1
+
+
+def _summary(deployment: Deployment, player: SamplePlayer, ready_s: float) -> dict[str, Any]:
+    """What the headless demo prints; ``problems`` says in words why ``ok`` is false."""
+    problems: list[str] = []
+    if player.error is not None:
+        problems.append(f"the sample session failed: {player.error}")
+    topics: dict[str, TopicVerdict] = {}
+    balance: Mapping[str, Any] = {"balanced": False, "checks": []}
+    if player.session_id is not None:
+        auditor = Auditor(deployment.settings, deployment.addresses.analytics, SystemClock())
+        try:
+            topics, balance = auditor.settle(
+                player.session_id, deadline_s=SETTLE_S, meanwhile=deployment.supervisor.poll
+            )
+        except (httpx.HTTPError, BrokerError) as error:
+            problems.append(f"analytics cannot be asked: {error}")
+    figures = {} if player.observation is None else player.observation.figures()
+    if not figures.get("frames"):
+        problems.append("no frame came back")
+    if not any(verdict.rows for verdict in topics.values()):
+        problems.append("no row came out")
+    problems += [
+        f"{topic}: {verdict.records} records, {verdict.rows} rows, {verdict.distinct} of them distinct"
+        for topic, verdict in topics.items()
+        if not verdict.complete
+    ]
+    problems += [
+        f"ledger: {check['name']} {check['modality']}: {check['missing']} missing, {check['surplus']} surplus"
+        for check in balance["checks"]
+        if not check["balanced"]
+    ]
+    played = player.played
+    return {
+        "ok": not problems,
+        "problems": problems,
+        "session_id": player.session_id,
+        **figures,
+        "sent": None
+        if played is None
+        else {
+            "pictures": played.video_sent,
+            "audio_chunks": played.audio_sent,
+            "pictures_dropped_by_client": played.video_dropped,
+            "audio_chunks_dropped_by_client": played.audio_dropped,
+            "reconnects": played.reconnects,
+        },
+        "topics": {topic: asdict(verdict) for topic, verdict in topics.items()},
+        "rows_equal_records": bool(topics) and all(verdict.complete for verdict in topics.values()),
+        "ledger_balanced": balance["balanced"],
+        "ledger_checks": balance["checks"],
+        "restarts": {name: child.restarts for name, child in deployment.supervisor.children.items()},
+        "seconds_to_ready": ready_s,
+        "page": deployment.addresses.ingest,
+    }
+
+
+@contextlib.contextmanager
+def _running(demo: Demo, progress: Progress) -> Iterator[tuple[Deployment, float]]:
+    """The deployment, ready, and the seconds that took; stopped at the end, whatever happens."""
+    started_s = time.monotonic()
+    deployment = demo.deployment(progress)
+    deployment.start(progress)
+    try:
+        ready_s = round(time.monotonic() - started_s, 1)
+        progress(f"ready after {ready_s} s")
+        yield deployment, ready_s
+    finally:
+        deployment.stop()
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM interrupts as Ctrl-C does, and an interrupt before everything runs ends quietly with exit code 130."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _supervise(deployment: Deployment, seconds: float, while_: Callable[[], bool] = lambda: True) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and while_():
+        deployment.supervisor.poll()
+        time.sleep(POLL_S)
+
+
+def _view(deployment: Deployment, console: Console) -> None:
+    """The live view, until a KeyboardInterrupt."""
+    flow, started_s = Flow(), time.monotonic()
+
+    def drawn() -> Any:
+        flow.add(time.monotonic(), deployment.scraper.latest())
+        up_s = time.monotonic() - started_s
+        return render(deployment.addresses.ingest, up_s, deployment.supervisor.children, flow)
+
+    with Live(drawn(), console=console, auto_refresh=False, transient=True) as live:
+        while True:
+            _supervise(deployment, VIEW_EVERY_S)
+            live.update(drawn(), refresh=True)
+
+
+def _lines(deployment: Deployment, progress: Progress) -> None:
+    """A line now and then, until a KeyboardInterrupt."""
+    flow = Flow()
+    while True:
+        flow.add(time.monotonic(), deployment.scraper.latest())
+        rates = ", ".join(f"{topic.topic} {topic.per_s:.0f}/s" for topic in flow.topics() if topic.per_s)
+        states = ", ".join(
+            f"{name} {child.state}" for name, child in deployment.supervisor.children.items() if child.state != "ready"
+        )
+        progress(f"{flow.sessions()} sessions; {rates or 'nothing flows'}; {states or 'every role is ready'}")
+        _supervise(deployment, STATUS_EVERY_S)

@@ -1,0 +1,157 @@
+"""The whole product on one machine: a broker, topics and every role as child processes under one supervisor."""
+
+import fcntl
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TextIO
+
+from cli.broker import EmbeddedKafka
+from cli.broker import prepare as prepare_kafka
+from cli.ports import free_ports, is_free
+from cli.roles import RoleName
+from cli.supervisor import ChildSpec, Supervisor
+from cli.telemetry import Scraper
+from runtime.errors import AffectstreamError, BrokerError
+from runtime.kafka import ensure_topics, wait_for_broker
+from runtime.settings import Settings
+
+BROKER: Final = "kafka"
+PAGE_PORT: Final = 8420
+"""Where the page is served if nobody says otherwise and the port is free."""
+
+BROKER_DEADLINE_S: Final = 60.0
+ROLES_DEADLINE_S: Final = 120.0
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where clients find the product."""
+
+    ingest: str
+    egress: str
+    analytics: str
+
+
+class Deployment:
+    """Everything that production runs, as children of this process. Use it from one long-lived thread.
+
+    The broker is embedded unless ``KAFKA_BOOTSTRAP_SERVERS`` names one. ``start`` raises PrerequisiteError if something
+    must be installed first and AffectstreamError if a part does not come up; ``stop`` leaves nothing running.
+    """
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str], *, port: int | None = None) -> None:
+        self._environ = environ
+        self._kafka: EmbeddedKafka | None = None
+        self._lock: TextIO | None = None
+        if port is None:
+            port = PAGE_PORT if is_free(PAGE_PORT) else 0
+        elif port and not is_free(port):
+            raise AffectstreamError(f"port {port} is taken: choose another with --port (0: any free one)")
+        roles = list(RoleName)
+        ports = free_ports(2 * len(roles))
+        self.metrics_ports: Mapping[str, int] = {role.value: ports[i] for i, role in enumerate(roles)}
+        self._service_ports = {role: ports[len(roles) + i] for i, role in enumerate(roles)}
+        if port:
+            self._service_ports[RoleName.INGEST] = port
+        url = {role: f"http://127.0.0.1:{self._service_ports[role]}" for role in roles}
+        self.addresses = Addresses(url[RoleName.INGEST], url[RoleName.EGRESS], url[RoleName.ANALYTICS])
+        self.settings = settings.model_copy(
+            update={
+                "public_ingest_url": self.addresses.ingest,
+                "public_egress_url": self.addresses.egress,
+                "public_analytics_url": self.addresses.analytics,
+            }
+        )
+        self.supervisor = Supervisor()
+        self.scraper = Scraper(self.metrics_ports)
+
+    @property
+    def logs_dir(self) -> Path:
+        """Where each child's log lies."""
+        return self.settings.data_dir / "logs"
+
+    def start(self, progress: Progress) -> None:
+        """Start everything and return once every role is ready; stops what it started if that fails."""
+        self._lock_data_dir()
+        try:
+            self._start_broker(progress)
+            progress("creating topics")
+            ensure_topics(self.settings)
+            progress("starting the roles")
+            self.scraper.start()
+            for role in RoleName:
+                self.supervisor.add(self._role(role))
+            self.supervisor.wait_ready([role.value for role in RoleName], deadline_s=ROLES_DEADLINE_S)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop the roles, then the broker, so that what they still have to say is heard; returns when all is gone."""
+        names = list(self.supervisor.children)
+        self.supervisor.stop([name for name in names if name != BROKER])
+        self.supervisor.stop([name for name in names if name == BROKER])
+        self.scraper.stop()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _lock_data_dir(self) -> None:
+        data_dir = self.settings.data_dir
+        data_dir.mkdir(parents=True, exist_ok=True)
+        self._lock = (data_dir / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock.close()
+            self._lock = None
+            raise AffectstreamError(f"another demo uses {data_dir}: stop it, or choose another --data-dir") from error
+
+    def _start_broker(self, progress: Progress) -> None:
+        if self._environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+            progress(f"using Kafka at {self.settings.kafka_bootstrap_servers}")
+            wait_for_broker(self.settings)
+            return
+        distribution = prepare_kafka(self.settings.cache_dir, progress)
+        kafka = EmbeddedKafka(distribution, self.settings.data_dir / "kafka")
+        self.settings = self.settings.model_copy(update={"kafka_bootstrap_servers": kafka.bootstrap_servers})
+        progress("starting Apache Kafka")
+        child = self.supervisor.add(
+            ChildSpec(BROKER, kafka.command(), self._inherited(), kafka.log_path, lambda _since_s: kafka.listens())
+        )
+        try:
+            wait_for_broker(
+                self.settings,
+                deadline_s=BROKER_DEADLINE_S,
+                stopped=lambda: child.process is None or child.process.poll() is not None,
+            )
+        except BrokerError as error:
+            raise BrokerError(f"{error}\nthe end of {kafka.log_path}:\n{child.log_end()}") from error
+        if child.process is None or child.process.poll() is not None:
+            raise BrokerError(f"Apache Kafka ended at once; the end of {kafka.log_path}:\n{child.log_end()}")
+
+    def _role(self, role: RoleName) -> ChildSpec:
+        settings = self.settings.model_copy(
+            update={"port": self._service_ports[role], "metrics_port": self.metrics_ports[role.value]}
+        )
+        return ChildSpec(
+            name=role.value,
+            command=[sys.executable, "-m", "cli", "run", role.value],
+            environment={**self._inherited(), **settings.to_env()},
+            log_path=self.logs_dir / f"{role.value}.log",
+            ready=lambda since_s: self._says_ready(role.value, since_s),
+        )
+
+    def _says_ready(self, role: str, since_s: float) -> bool:
+        samples = self.scraper.latest()[role]
+        return samples.asked_at_s > since_s and samples.ready(role)
+
+    def _inherited(self) -> dict[str, str]:
+        """Our environment without our own variables (a child is told its settings anew), one thread a library."""
+        own = {name: value for name, value in self._environ.items() if not name.startswith("AFFECTSTREAM_")}
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        return {**threads, **own}

@@ -1,0 +1,206 @@
+"""The ``affectstream`` command: composition only.
+
+Each command's work is in a module of its own, imported when it runs.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from cli.bench import app as bench_app
+from cli.roles import RoleName
+from runtime.errors import AffectstreamError
+
+if TYPE_CHECKING:
+    from runtime.settings import Settings
+
+app = typer.Typer(
+    name="affectstream",
+    help="Live emotion from voice and face, fused in event time on Kafka, driving 3D avatars.",
+    epilog="Every setting of a role is an environment variable, AFFECTSTREAM_<NAME>; see the README.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+topics_app = typer.Typer(help="Kafka topics.", no_args_is_help=True)
+models_app = typer.Typer(help="Model files: what they are, their licences, and fetching them.", no_args_is_help=True)
+app.add_typer(topics_app, name="topics")
+app.add_typer(models_app, name="models")
+app.add_typer(bench_app, name="bench")
+
+console = Console(stderr=True, highlight=False)
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Where Kafka's log, ClickHouse and the logs lie.", show_default=False)
+]
+
+
+def main() -> None:
+    """Run the command line; errors of ours become one line and exit code 2."""
+    try:
+        app()
+    except AffectstreamError as error:
+        console.print(f"[red]affectstream:[/red] {error}", markup=True, soft_wrap=True)
+        sys.exit(2)
+
+
+def progress(line: str) -> None:
+    """Say what takes a while."""
+    console.print(f"[dim]·[/dim] {line}", soft_wrap=True)
+
+
+def read_settings(**overrides: object) -> "Settings":
+    """The environment, read once, here; then what the command line says."""
+    from runtime.settings import Settings
+
+    return Settings.from_env(os.environ, **overrides)
+
+
+@app.command()
+def demo(
+    no_sample: Annotated[bool, typer.Option("--no-sample", help="Do not stream the sample session.")] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port of the page; 0: any free one. Default: 8420 if it is free.", show_default=False),
+    ] = None,
+    data_dir: DataDir = None,
+    headless_seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=5,
+            help="No terminal view: stream the sample for so long, check what comes out, print one JSON summary. "
+            "Exit code 0 only if frames and rows came out, equal in number, and every item is accounted for.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Run the whole product on this machine and stream a sample session through it. Ctrl-C stops everything.
+
+    A real Apache Kafka and an embedded ClickHouse are started, unless KAFKA_BOOTSTRAP_SERVERS or CLICKHOUSE_DSN name
+    others.
+    """
+    from cli.demo import Demo, run_headless, run_live
+
+    settings = read_settings(data_dir=data_dir)
+    chosen = Demo(settings, os.environ, port=port, with_sample=not no_sample)
+    if headless_seconds is not None:
+        sys.exit(run_headless(chosen, headless_seconds, progress))
+    run_live(chosen, Console(), progress)
+
+
+@app.command()
+def play(
+    video: Annotated[Path, typer.Argument(help="Any file that FFmpeg's libraries read.", exists=True, dir_okay=False)],
+    audio: Annotated[
+        Path | None, typer.Option(help="Sound from this file instead of the video's own.", exists=True, dir_okay=False)
+    ] = None,
+    url: Annotated[str, typer.Option(help="The ingest edge.")] = "http://127.0.0.1:8420",
+    speed: Annotated[float, typer.Option(help="1: real time; 4: four times as fast.", min=0.1)] = 1.0,
+    loop: Annotated[bool, typer.Option("--loop", help="Again and again, until Ctrl-C.")] = False,
+) -> None:
+    """Stream a file as a session through the public ingest, as any client would."""
+    from cli.play import play_file
+
+    play_file(url, video, audio, speed=speed, loop=loop, console=Console())
+
+
+@app.command()
+def run(
+    role: Annotated[RoleName, typer.Argument(help="What this process shall be.")],
+    instance: Annotated[str | None, typer.Option(help="Tells replicas of a role apart.", show_default=False)] = None,
+    port: Annotated[int | None, typer.Option(help="HTTP port, if the role has one.", show_default=False)] = None,
+    metrics_port: Annotated[int | None, typer.Option(help="Prometheus port.", show_default=False)] = None,
+) -> None:
+    """Be one role of the product until SIGTERM, as in production. Settings come from the environment."""
+    from cli.roles import run_role
+
+    run_role(role, read_settings(instance=instance, port=port, metrics_port=metrics_port))
+
+
+@app.command()
+def report(
+    session: Annotated[str, typer.Argument(help="A session's id, or: latest.")] = "latest",
+    out: Annotated[Path, typer.Option(help="Folder for the PNG and the HTML page.", file_okay=False)] = Path(),
+    data_dir: DataDir = None,
+) -> None:
+    """Print what a session was like, and draw its timeline as PNG and HTML."""
+    from cli.analysis import report_session
+
+    report_session(read_settings(data_dir=data_dir), session, out, Console())
+
+
+@app.command()
+def sql(
+    statement: Annotated[str, typer.Argument(help="One SELECT.")],
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a row instead of a table.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Ask ClickHouse: the running analytics role, or else the database itself. It only reads."""
+    from cli.analysis import run_sql
+
+    run_sql(read_settings(data_dir=data_dir), statement, Console(), json_lines=json_lines)
+
+
+@app.command()
+def setup() -> None:
+    """Prepare everything that can be prepared: Kafka, models, the sample session, compiled code. Safe to repeat."""
+    from cli.setup import prepare_everything
+
+    prepare_everything(read_settings(), os.environ, progress)
+
+
+@app.command()
+def sample() -> None:
+    """Make the sample session if it is not there, and say where it lies."""
+    from cli.sample import prepare
+
+    made = prepare(read_settings(), progress)
+    typer.echo(made.video)
+    typer.echo(made.audio)
+
+
+@topics_app.command("create")
+def topics_create() -> None:
+    """Create the topics that are missing."""
+    from cli.topics import create
+
+    create(read_settings(), Console())
+
+
+@topics_app.command("list")
+def topics_list() -> None:
+    """Print the table of topics: schema, retention, writers, readers."""
+    from cli.topics import show
+
+    show(read_settings(), Console())
+
+
+@models_app.command("pull")
+def models_pull(
+    names: Annotated[list[str] | None, typer.Argument(help="Which; none: the defaults.", show_default=False)] = None,
+) -> None:
+    """Fetch model files into the cache and check their sums."""
+    from cli.models import pull
+
+    pull(read_settings(), names or None, progress)
+
+
+@models_app.command("list")
+def models_list() -> None:
+    """Print every model, its licence, and whether it is in the cache."""
+    from cli.models import show
+
+    show(read_settings(), Console())
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import version as installed
+
+    typer.echo(installed("affectstream"))

@@ -76,13 +76,13 @@ $(BIN)/uv:
 .stamps/web: web/package-lock.json $(shell find web/src web/public web/index.html web/vite.config.ts -type f 2>/dev/null)
 	@command -v node >/dev/null && command -v npm >/dev/null || { echo "Node.js 20 with npm is missing: install it (Debian: apt-get install nodejs npm)"; exit 1; }
 	@echo "building the web page"
-	@cd web && npm ci --silent --no-audit --no-fund && npm run --silent build
+	@cd web && npm ci --loglevel=error --no-audit --no-fund && npm run --silent build
 	@mkdir -p .stamps && touch $@
 
 # The browser tests drive Debian's Chromium; elsewhere any Chromium does that CHROMIUM names.
 .stamps/browser:
 	@if [ -z "$$CHROMIUM" ] && ! command -v chromium >/dev/null; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "installing Chromium"; apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	    echo "installing Chromium"; apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium libgl1-mesa-dri >/dev/null; \
 	  else echo "Chromium is missing: the browser tests will be skipped (install it, or set CHROMIUM=/path)"; fi; fi
 	@mkdir -p .stamps && touch $@

@@ -42,6 +42,9 @@ web: .stamps/web ## Build the web page
 unit: .stamps/python-dev ## Unit tests only
 	@$(BIN)/pytest -q -m unit $(ARGS)
 
+bench: setup ## Measure fusion beside its peers (ARGS="--quick" for a short look)
+	@$(BIN)/affectstream bench fusion $(ARGS)
+
 format: .stamps/python-dev ## Format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 	@cd web && npm run --silent format

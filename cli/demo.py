@@ -22,11 +22,14 @@ from cli.verdict import Auditor, TopicVerdict
 from runtime.clock import SystemClock
 from runtime.errors import BrokerError
 from runtime.settings import Settings
+from runtime.tokens import Grant, Tokens
 
 POLL_S: Final = 0.05
 VIEW_EVERY_S: Final = 0.5
 STATUS_EVERY_S: Final = 10.0
 SETTLE_S: Final = 30.0
+OPENING_S: Final = 10.0
+WATCH_S: Final = 86_400
 
 Progress = Callable[[str], None]
 
@@ -58,9 +61,14 @@ def run_live(demo: Demo, console: Console, progress: Progress) -> None:
         player = demo.player(deployment, progress)
         if player is not None:
             player.start()
-        url = deployment.addresses.ingest
-        console.print(f"The page is at [bold cyan]{url}[/]  (logs: {deployment.logs_dir})", soft_wrap=True)
+        console.print(f"logs: {deployment.logs_dir}", style="dim", soft_wrap=True)
+        console.print(f"The page, with your own camera: [bold cyan]{deployment.addresses.ingest}[/]", soft_wrap=True)
         try:
+            if player is not None:
+                _supervise(deployment, OPENING_S, while_=lambda: player.session_id is None and player.running())
+                if player.session_id is not None:
+                    link = _watch_link(demo.settings, deployment.addresses.ingest, player.session_id)
+                    console.print(f"The sample session:             [bold cyan]{link}[/]", soft_wrap=True)
             if terminal_fits(console):
                 _view(deployment, console)
             else:
@@ -182,6 +190,15 @@ def _supervise(deployment: Deployment, seconds: float, while_: Callable[[], bool
     while time.monotonic() < until and while_():
         deployment.supervisor.poll()
         time.sleep(POLL_S)
+
+
+def _watch_link(settings: Settings, page: str, session_id: str) -> str:
+    """Where the page shows this session; its token lets one watch and nothing else."""
+    now_s = SystemClock().now_us() // 1_000_000
+    grant = Grant(session_id, "default", frozenset({"watch"}), expires_at_s=now_s + WATCH_S)
+    token = Tokens(settings.token_key).issue(grant, issued_at_s=now_s)
+    # The fragment stays in the browser: it is neither sent nor logged.
+    return f"{page}/#session={session_id}&token={token}"
 
 
 def _view(deployment: Deployment, console: Console) -> None:

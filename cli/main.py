@@ -115,11 +115,21 @@ def run(
     instance: Annotated[str | None, typer.Option(help="Tells replicas of a role apart.", show_default=False)] = None,
     port: Annotated[int | None, typer.Option(help="HTTP port, if the role has one.", show_default=False)] = None,
     metrics_port: Annotated[int | None, typer.Option(help="Prometheus port.", show_default=False)] = None,
+    partitions: Annotated[
+        str | None,
+        typer.Option(
+            help="fusion: the group of partitions that this process takes, as in 0-5 or 0,2,7-9. Default: all of them.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Be one role of the product until SIGTERM, as in production. Settings come from the environment."""
+    from cli.partitions import parse_partitions, require_partitions_for
     from cli.roles import run_role
 
-    run_role(role, read_settings(instance=instance, port=port, metrics_port=metrics_port))
+    owned = None if partitions is None else parse_partitions(partitions)
+    require_partitions_for(role, owned)
+    run_role(role, read_settings(instance=instance, port=port, metrics_port=metrics_port), owned)
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""Measurements against the design's figures, and the peers that do the same work."""

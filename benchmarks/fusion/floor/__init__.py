@@ -1,0 +1,1 @@
+"""The floor: Kafka's client alone."""

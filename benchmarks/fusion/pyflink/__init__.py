@@ -1,0 +1,1 @@
+"""PyFlink's event-time windows."""

@@ -1,0 +1,131 @@
+"""``affectstream bench …``: measurements against the design's figures, from the source tree.
+
+Like the rest of the command line, what a command needs is imported when it runs.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from runtime.errors import PrerequisiteError, SettingsError
+
+if TYPE_CHECKING:
+    from runtime.settings import Settings
+
+app = typer.Typer(help="Measure the product, and others beside it.", no_args_is_help=True)
+
+_console = Console(stderr=True, highlight=False)
+
+
+def progress(line: str) -> None:
+    """Say what is done now; results go to stdout, this does not."""
+    _console.print(f"[dim]·[/dim] {line}", soft_wrap=True)
+
+
+@contextmanager
+def kafka(settings: "Settings") -> "Iterator[Settings]":
+    """Settings with a Kafka that runs: the one that KAFKA_BOOTSTRAP_SERVERS names, or one of our own for the time."""
+    if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        yield settings
+        return
+    from benchmarks.fusion.bench import scratch  # noqa: PLC0415
+    from cli.broker import EmbeddedKafka, prepare  # noqa: PLC0415
+
+    distribution = prepare(settings.cache_dir, progress)
+    with scratch(settings) as directory:
+        broker = EmbeddedKafka(distribution, directory / "kafka")
+        broker.start()
+        try:
+            yield settings.model_copy(update={"kafka_bootstrap_servers": broker.bootstrap_servers})
+        finally:
+            broker.stop()
+
+
+def require_benchmarks() -> None:
+    """PrerequisiteError if this is an installation without its sources: benchmarks are not part of the package."""
+    try:
+        import benchmarks  # noqa: F401, PLC0415
+    except ModuleNotFoundError as error:
+        raise PrerequisiteError("`affectstream bench` runs from a clone of the repository only") from error
+
+
+@app.callback()
+def bench() -> None:
+    """Measure the product, and others beside it."""
+
+
+@app.command()
+def fusion(  # noqa: PLR0917 - options, given by name
+    quick: Annotated[bool, typer.Option("--quick", help="A minute instead of half an hour; rough figures.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")] = False,
+    sessions: Annotated[
+        str | None, typer.Option(help="Sizes of the recorded logs, as in 100,1000,10000.", show_default=False)
+    ] = None,
+    seconds: Annotated[
+        int | None, typer.Option(help="Length of the log of the middle size.", min=1, show_default=False)
+    ] = None,
+    repeats: Annotated[int | None, typer.Option(help="Of each run.", min=1, show_default=False)] = None,
+    peers: Annotated[
+        str | None,
+        typer.Option(
+            help="bytewax_windows,quixstreams,kafka_streams,pyflink or some of them; none: no peers.",
+            show_default=False,
+        ),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Folder for the scaling curve and the figures.", show_default=False)
+    ] = None,
+) -> None:
+    """What fusing a session costs, replayed and live, beside librdkafka alone and beside other stream processors.
+
+    Every program reads the same log from a real Kafka and writes its frames to it; frames are counted and compared.
+    """
+    require_benchmarks()
+    from benchmarks.fusion import bench as comparison  # noqa: PLC0415
+    from benchmarks.fusion.report import draw, show, write_up  # noqa: PLC0415
+    from runtime.settings import Settings  # noqa: PLC0415
+
+    plan = comparison.Plan()
+    if quick:
+        plan = plan.quick()
+    changes: dict[str, object] = {"seconds": seconds, "repeats": repeats}
+    if sessions is not None:
+        changes["sizes"] = _numbers(sessions)
+    if peers is not None:
+        changes["peers"] = _known(peers, comparison.PEERS)
+    plan = plan.changed({name: value for name, value in changes.items() if value is not None})
+    with kafka(Settings.from_env(os.environ)) as settings:
+        results = comparison.measure(settings, plan, progress)
+    show(results, Console())
+    if save is not None:
+        draw(results, save / "fusion-scaling.png")
+        (save / "fusion-figures.md").write_text(write_up(results), encoding="utf-8")
+        (save / "fusion-figures.json").write_text(json.dumps(results.keys(), indent=2) + "\n", encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(results.keys()))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        found = tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError as error:
+        raise SettingsError(f"--sessions {text}: give whole numbers with commas between them") from error
+    if not found or found[0] < 1:
+        raise SettingsError(f"--sessions {text}: at least one session is needed")
+    return found
+
+
+def _known(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    if text == "none":
+        return ()
+    chosen = tuple(text.split(","))
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
+        raise SettingsError(f"--peers {text}: unknown {', '.join(unknown)}; known: {', '.join(known)}, none")
+    return chosen

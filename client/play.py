@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from client.errors import ClientError, ConnectionRefused
 from client.recording import Piece, pieces, tracks
-from client.session import Session, wall_clock_us
+from client.session import DEFAULT_SERVER, Session, wall_clock_us
 from schemas.fusion_config import MappingName
 from schemas.media_framing import MediaKind
 
@@ -54,7 +54,7 @@ Progress = Callable[[Played], None]
 async def play(
     path: str | Path,
     audio: str | Path | None = None,
-    server: str = "http://127.0.0.1:8080",
+    server: str = DEFAULT_SERVER,
     *,
     speed: float = 1.0,
     loop: bool = False,

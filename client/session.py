@@ -2,7 +2,7 @@
 
 .. code-block:: python
 
-    async with await Session.create("http://127.0.0.1:8080", audio=True, video=True) as session:
+    async with await Session.create("http://127.0.0.1:8420", audio=True, video=True) as session:
         await session.send_audio(pcm)  # 20 to 60 ms of PCM16 mono at 16 kHz
         await session.send_jpeg(jpeg)  # at most 100 kB
         async for message in session.watch():
@@ -34,8 +34,14 @@ from schemas.records import Timeline
 
 log = logging.getLogger(__name__)
 
+DEFAULT_SERVER: Final = "http://127.0.0.1:8420"
+"""Where a demo on this machine has its ingest edge."""
+
 FIRST_RETRY_S: Final = 0.1
-LAST_RETRY_S: Final = 2.0
+LAST_RETRY_S: Final = 1.0
+PROBE_WAIT_S: Final = 1.0
+"""Media waits so long for the edge to ask for this clock."""
+
 MAX_PICTURE_BYTES: Final = 100_000
 HTTP_TIMEOUT_S: Final = 10.0
 
@@ -88,6 +94,7 @@ class Session:
         self._work = asyncio.Event()
         self._progress = asyncio.Event()
         self._connected = asyncio.Event()
+        self._probed = asyncio.Event()
         self._ended = asyncio.Event()
         self._ending = False
         self.reconnects = -1
@@ -104,13 +111,16 @@ class Session:
         timeline: Timeline = "live",
         mapping: MappingName = "blend",
         parameters: Mapping[str, float] | None = None,
+        calibration: Mapping[str, Mapping[str, float]] | None = None,
         subject: str | None = None,
         clock: Callable[[], int] = wall_clock_us,
     ) -> "Session":
         """Start a session with the consent given (``audio``, ``video``, ``store_raw``: none by default).
 
-        ``server`` is the ingest edge's address, for instance ``http://127.0.0.1:8080``. ``timeline`` "live": times are
+        ``server`` is the ingest edge's address, for instance ``http://127.0.0.1:8420``. ``timeline`` "live": times are
         the machine's clock; "recorded": times are those of the recording from 0, and the speed of sending is free.
+        ``calibration`` is what is known of the person's face: "au_neutral" and "au_gain" by Action Unit, for instance
+        {"au_neutral": {"AU04": 0.2}}; without it, the neutral face is learned.
         Raises SessionRefused, or httpx.HTTPError if the service cannot be reached.
         """
         body = {
@@ -118,6 +128,7 @@ class Session:
             "timeline": timeline,
             "mapping": mapping,
             "parameters": dict(parameters or {}),
+            "calibration": None if calibration is None else {name: dict(aus) for name, aus in calibration.items()},
             "subject": subject,
         }
         async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S, trust_env=False) as http:
@@ -254,6 +265,21 @@ class Session:
         self._ended.set()
         await self.close()
 
+    async def reset_calibration(self) -> int:
+        """Have the person's neutral face learned anew; returns from which instant on, in µs of event time.
+
+        Ask the person to look into the camera with a relaxed face for the session's ``calibration_seconds``. Raises
+        SessionRefused, for instance if the session is over, or httpx.HTTPError if the service cannot be reached.
+        """
+        async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S, trust_env=False) as http:
+            answer = await http.post(
+                f"{self.server.rstrip('/')}/v1/sessions/{self.session_id}/calibration/reset",
+                headers={"Authorization": f"Bearer {self._token}"},
+            )
+        if answer.status_code != 200:
+            raise _refusal(answer)
+        return int(answer.json()["captured_at_us"])
+
     def watch(self, *, wire: Literal["json", "cbor"] = "json") -> AsyncIterator[dict[str, Any]]:
         """The session's messages as they come, reconnecting where needed; ends about 2 s after the session's end.
 
@@ -305,8 +331,9 @@ class Session:
                     max_size=65_536,
                 ) as socket:
                     await self._converse(socket)
-                    delay_s = FIRST_RETRY_S
             except ConnectionClosed as closed:
+                if self._connected.is_set():
+                    delay_s = FIRST_RETRY_S  # it stood: this is a new break, not another failure
                 code, reason = (closed.rcvd.code, closed.rcvd.reason) if closed.rcvd is not None else (1006, "")
                 if self._ending or code == CloseCode.NORMAL:
                     self._ended.set()
@@ -329,6 +356,7 @@ class Session:
         self._video.reconnected(received.get("video"))
         self.reconnects += 1
         self._connected.set()
+        self._probed.clear()
         sender = asyncio.create_task(self._send(socket))
         try:
             async for text in socket:
@@ -340,6 +368,9 @@ class Session:
             await asyncio.gather(sender, return_exceptions=True)
 
     async def _send(self, socket: ClientConnection) -> None:
+        # An edge that has just started does not know this clock yet, and would take old sound for new.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._probed.wait(), PROBE_WAIT_S)
         self._work.set()
         while True:
             await self._work.wait()
@@ -358,6 +389,7 @@ class Session:
         if kind == "clock_probe":
             answer = {"type": "clock", "server_us": message["server_us"], "client_us": self._clock()}
             await socket.send(orjson.dumps(answer).decode())
+            self._probed.set()
         elif kind == "ack":
             for lane, sequence in ((self._audio, message.get("audio")), (self._video, message.get("video"))):
                 if sequence is not None:

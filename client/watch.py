@@ -17,7 +17,7 @@ from schemas.close_codes import FINAL
 log = logging.getLogger(__name__)
 
 FIRST_RETRY_S: Final = 0.1
-LAST_RETRY_S: Final = 2.0
+LAST_RETRY_S: Final = 1.0
 AFTER_END_S: Final = 2.0
 
 

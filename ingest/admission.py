@@ -63,16 +63,21 @@ def check_jpeg(payload: bytes) -> tuple[int, int]:
     return width, height
 
 
+CATCH_UP_S: Final = 20.0
+"""After an outage a client sends at once what it and its socket held: 10 s until the edge gives a stalled connection
+up, and 10 s of sound that the client keeps for its next one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Sustained rates and bursts of one live session. A burst holds what a client resends after a reconnect."""
+    """Sustained rates and bursts of one live session. A burst holds what comes at once after an outage."""
 
     audio_per_s: float = 100.0
-    audio_burst: float = 600.0
+    audio_burst: float = 50.0 * CATCH_UP_S
     video_per_s: float = 60.0
-    video_burst: float = 90.0
+    video_burst: float = 60.0 * CATCH_UP_S
     bytes_per_s: float = 8e6
-    bytes_burst: float = 16e6
+    bytes_burst: float = 64e6
     faults_per_s: float = 5.0
     fault_burst: float = 100.0
 

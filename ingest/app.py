@@ -15,8 +15,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse
 
 from ingest.body_limit import BodyLimit
+from ingest.calibration import CalibrationError, calibration_of
 from ingest.consent import Consent
-from ingest.edge import BrokerAway, Edge
+from ingest.edge import BrokerAway, Edge, TooSoon
 from ingest.media import MediaConnection, close
 from ingest.problems import Problem
 from ingest.sessions import SessionOver
@@ -52,6 +53,17 @@ class ConsentBody(BaseModel):
     store_raw: bool = Field(default=False, description="Raw media may be kept beyond the log's retention.")
 
 
+class CalibrationBody(BaseModel):
+    """What is known of the person's face, by Action Unit; those left out are neither shifted nor scaled."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    au_neutral: dict[str, float] = Field({}, description="Intensity in the neutral face, 0 to 1.")
+    au_gain: dict[str, float] = Field(
+        {}, description="Factor on what exceeds it, 0 to 10; by default such that an intensity of 1 stays 1."
+    )
+
+
 class SessionBody(BaseModel):
     """A session to start."""
 
@@ -63,6 +75,7 @@ class SessionBody(BaseModel):
     parameters: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
         {}, description="Fusion parameters that differ from the defaults."
     )
+    calibration: CalibrationBody | None = Field(None, description="Null: learned, unless calibration_seconds is 0.")
     subject: Annotated[str, Field(max_length=128)] | None = Field(None, description="Pseudonymous id of the person.")
 
 
@@ -74,6 +87,12 @@ class SessionAnswer(BaseModel):
     expires_at_s: int
     media_url: str
     avatar_url: str | None
+
+
+class ResetAnswer(BaseModel):
+    """From when on the calibration is learned anew: event time, microseconds since the epoch."""
+
+    captured_at_us: int
 
 
 class ClientConfig(BaseModel):
@@ -155,6 +174,10 @@ def _add_sessions(app: FastAPI, edge: Edge) -> None:
             config = FusionConfig.of(body.parameters, mapping=body.mapping)
         except ConfigError as error:
             raise Problem(422, "invalid_parameters", "The fusion parameters cannot be used", str(error)) from error
+        try:
+            calibration = None if body.calibration is None else calibration_of(**body.calibration.model_dump())
+        except CalibrationError as error:
+            raise Problem(422, "invalid_calibration", "The calibration cannot be used", str(error)) from error
         consent = Consent(body.consent.audio, body.consent.video, body.consent.store_raw)
         now_us = edge.clock.now_us()
         grant = Grant(
@@ -166,7 +189,7 @@ def _add_sessions(app: FastAPI, edge: Edge) -> None:
             started_at_us=now_us,
         )
         try:
-            await edge.start_session(grant, subject=body.subject, config=config)
+            await edge.start_session(grant, subject=body.subject, config=config, calibration=calibration)
         except BrokerAway as error:
             edge.rejected("broker_unavailable")
             raise _unavailable(str(error)) from error
@@ -183,21 +206,44 @@ def _add_sessions(app: FastAPI, edge: Edge) -> None:
     @app.delete("/v1/sessions/{session_id}", status_code=204)
     async def end(session_id: str, request: Request) -> Response:
         """End a session at once. Ending it again changes nothing."""
-        _check_origin(edge, request.headers)
-        try:
-            grant = _grant(edge, request.headers, request.query_params.get("token"))
-            grant.require(session_id, "manage")
-        except TokenError as error:
-            edge.rejected(error.reason)
-            status = 403 if error.reason in {"wrong_session", "missing_scope"} else 401
-            headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-            raise Problem(status, error.reason, "The token does not open this", str(error), headers) from error
+        _managing_grant(edge, request, session_id)
         edge.end_session(session_id, "deleted")
         return Response(status_code=204)
+
+    @app.post("/v1/sessions/{session_id}/calibration/reset")
+    async def reset_calibration(session_id: str, request: Request) -> ResetAnswer:
+        """Have the person's neutral face learned anew from now on."""
+        grant = _managing_grant(edge, request, session_id)
+        try:
+            return ResetAnswer(captured_at_us=await edge.reset_calibration(grant))
+        except SessionOver as error:
+            edge.rejected("session_ended")
+            raise Problem(410, "session_ended", "The session is over", str(error)) from error
+        except TooSoon as error:
+            edge.rejected("too_fast")
+            raise Problem(429, "too_fast", "Too many resets", str(error), {"Retry-After": "1"}) from error
+        except BrokerAway as error:
+            edge.rejected("broker_unavailable")
+            detail = f"{error}: try again later"
+            raise Problem(503, "unavailable", "Calibration was not reset", detail, {"Retry-After": "2"}) from error
 
 
 def _unavailable(detail: str) -> Problem:
     return Problem(503, "unavailable", "No session can start now", f"{detail}: try again later", {"Retry-After": "2"})
+
+
+def _managing_grant(edge: Edge, request: Request, session_id: str) -> Grant:
+    """What the request's token allows; Problem if it does not manage this session."""
+    _check_origin(edge, request.headers)
+    try:
+        grant = _grant(edge, request.headers, request.query_params.get("token"))
+        grant.require(session_id, "manage")
+    except TokenError as error:
+        edge.rejected(error.reason)
+        status = 403 if error.reason in {"wrong_session", "missing_scope"} else 401
+        headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+        raise Problem(status, error.reason, "The token does not open this", str(error), headers) from error
+    return grant
 
 
 def _grant(edge: Edge, headers: Headers, query_token: str | None) -> Grant:

@@ -16,7 +16,16 @@ from runtime.settings import Settings
 from runtime.tokens import Grant, Tokens
 from schemas.codec import Codec
 from schemas.fusion_config import FusionConfig
-from schemas.records import ClientEvent, ClientEventKind, EndReason, SessionEnded, SessionStarted, Signal
+from schemas.records import (
+    Calibration,
+    ClientEvent,
+    ClientEventKind,
+    EndReason,
+    SessionControl,
+    SessionEnded,
+    SessionStarted,
+    Signal,
+)
 from schemas.topics import CLIENT_EVENTS, SIGNALS
 from schemas.vocabulary import Outcome, Stage
 
@@ -31,6 +40,10 @@ BROKER_AWAY_US: Final = 10_000_000
 
 class BrokerAway(BrokerError):  # noqa: N818 - a condition
     """The broker does not take records now: clients should come back later."""
+
+
+class TooSoon(Exception):  # noqa: N818 - a condition
+    """The client asks for this more often than it may."""
 
 
 class Connection(Protocol):
@@ -82,7 +95,13 @@ class Edge:
         return self.courier.away_for_us() > BROKER_AWAY_US
 
     async def start_session(
-        self, grant: Grant, *, subject: str | None, config: FusionConfig, deadline_s: float = ACKNOWLEDGEMENT_S
+        self,
+        grant: Grant,
+        *,
+        subject: str | None,
+        config: FusionConfig,
+        calibration: Calibration | None = None,
+        deadline_s: float = ACKNOWLEDGEMENT_S,
     ) -> None:
         """Write SessionStarted and return once it is acknowledged; raises BrokerAway.
 
@@ -98,21 +117,23 @@ class Edge:
             speech_expected="audio" in grant.scopes,
             face_expected="video" in grant.scopes,
             config=config,
+            calibration=calibration,
         )
-        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._signal(
-            grant.session_id,
-            grant.started_at_us,
-            started,
-            lambda acknowledged: None if done.done() else done.set_result(acknowledged),
-        )
-        try:
-            acknowledged = await asyncio.wait_for(done, deadline_s)
-        except TimeoutError:
-            acknowledged = False
-        if not acknowledged:
+        if not await self._signal_kept(grant.session_id, grant.started_at_us, started, deadline_s):
             raise BrokerAway("the session could not be recorded: Kafka does not answer")
         self.sessions.take_up(grant, self.clock.now_us())
+
+    async def reset_calibration(self, grant: Grant, *, deadline_s: float = ACKNOWLEDGEMENT_S) -> int:
+        """Have a session's calibration learned anew, and return once that is in the log.
+
+        Returns the instant of event time, in µs, from which on it is learned. Raises TooSoon, SessionOver, BrokerAway.
+        """
+        instant = self.sessions.reset_us(grant, self.clock.now_us())
+        if instant is None:
+            raise TooSoon("calibration was reset a moment ago: wait a second")
+        if not await self._signal_kept(grant.session_id, instant, SessionControl("reset_calibration"), deadline_s):
+            raise BrokerAway("the request could not be recorded: Kafka does not answer")
+        return instant
 
     def end_session(self, session_id: str, reason: EndReason) -> bool:
         """End a session and close its connection; False if it had ended before."""
@@ -143,8 +164,28 @@ class Edge:
         except QueueFull:
             log.exception("client event %s of session %s is lost", kind, session.session_id)
 
+    async def _signal_kept(
+        self, session_id: str, captured_us: int, payload: SessionStarted | SessionControl, deadline_s: float
+    ) -> bool:
+        """Write a signal; whether Kafka acknowledged it within the deadline. Raises BrokerAway if it takes none."""
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._signal(
+            session_id,
+            captured_us,
+            payload,
+            lambda acknowledged: None if done.done() else done.set_result(acknowledged),
+        )
+        try:
+            return await asyncio.wait_for(done, deadline_s)
+        except TimeoutError:
+            return False
+
     def _signal(
-        self, session_id: str, captured_us: int, payload: SessionStarted | SessionEnded, settled: Callable[[bool], None]
+        self,
+        session_id: str,
+        captured_us: int,
+        payload: SessionStarted | SessionControl | SessionEnded,
+        settled: Callable[[bool], None],
     ) -> None:
         now = self.clock.now_us()
         signal = Signal(

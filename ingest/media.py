@@ -4,23 +4,25 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Mapping
-from typing import Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ingest.admission import BYTES_PER_MS, SAMPLE_RATE_HZ, Refused, check_kind
 from ingest.clockmap import TimelineError
-from ingest.edge import Edge
-from ingest.opus import OpusDecoder
+from ingest.edge import BrokerAway, Edge, TooSoon
 from ingest.outbox import Item
-from ingest.sessions import Session
+from ingest.sessions import Session, SessionOver
 from runtime.tokens import Grant
 from schemas import media_framing
 from schemas.close_codes import CloseCode
 from schemas.media_framing import FramingError, MediaKind, MediaMessage
 from schemas.records import AudioChunk, EndReason, VideoFrame
 from schemas.vocabulary import Modality, Outcome
+
+if TYPE_CHECKING:
+    from ingest.opus import OpusDecoder
 
 log = logging.getLogger(__name__)
 
@@ -227,7 +229,7 @@ class MediaConnection:
         payload = media.payload
         if media.kind is MediaKind.OPUS:
             if self._opus is None:
-                self._opus = OpusDecoder()
+                self._opus = await asyncio.to_thread(_opus_decoder)
             payload = await asyncio.to_thread(self._opus.decode, media.payload)
         session.in_order(modality, media.sequence)
         if modality is Modality.FACE:
@@ -293,10 +295,29 @@ class MediaConnection:
             self._session.timeline.offset.answered(server_us, client_us, received_us)
         elif kind == "consent":
             await self._on_consent(message, received_us)
+        elif kind == "reset_calibration":
+            await self._on_reset()
         elif kind == "end":
             self._edge.end_session(self._session.session_id, "client_closed")
         else:
-            raise Closing(CloseCode.MALFORMED, "unknown type of message: clock, consent and end are known")
+            raise Closing(
+                CloseCode.MALFORMED, "unknown type of message: clock, consent, reset_calibration and end are known"
+            )
+
+    async def _on_reset(self) -> None:
+        edge = self._edge
+        try:
+            instant = await edge.reset_calibration(self._session.grant)
+        except TooSoon as error:
+            edge.rejected("too_fast")
+            await self._notice("too_fast", "", -1, str(error))
+        except BrokerAway as error:
+            edge.rejected("broker_unavailable")
+            await self._notice("broker_unavailable", "", -1, str(error))
+        except SessionOver as error:
+            raise Closing(CloseCode.SESSION_ENDED, str(error)) from error
+        else:
+            await self._send({"type": "calibration_reset", "captured_at_us": instant})
 
     async def _on_consent(self, message: Mapping[str, Any], received_us: int) -> None:
         """Withdraw consent; what waits of the modality is dropped, not sent."""
@@ -331,6 +352,12 @@ class MediaConnection:
         )
         token = edge.tokens.issue(session.grant, issued_at_s=received_us // 1_000_000)
         await self._send({"type": "consent", **self._consent(), "token": token})
+
+
+def _opus_decoder() -> "OpusDecoder":
+    from ingest.opus import OpusDecoder  # noqa: PLC0415 - loads FFmpeg's libraries: not before there is Opus to decode
+
+    return OpusDecoder()
 
 
 def _is_instant(value: object) -> TypeGuard[int]:

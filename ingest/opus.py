@@ -1,4 +1,7 @@
-"""Opus packets to PCM16 mono at 16 kHz. Blocking, about 0.1 ms a packet: call it off the event loop."""
+"""Opus packets to PCM16 mono at 16 kHz. Blocking, about 0.1 ms a packet: call it off the event loop.
+
+Importing this loads FFmpeg's libraries, which takes some tenths of a second: the edge does so with the first packet.
+"""
 
 from typing import Final
 

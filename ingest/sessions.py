@@ -14,6 +14,7 @@ from typing import Final
 from ingest.admission import RECORDED_SPEED, Admission, Rates
 from ingest.clockmap import LiveTimeline, RecordedTimeline, Timeline
 from ingest.consent import Consent
+from runtime.rates import TokenBucket
 from runtime.tokens import Grant
 from schemas.records import EndReason
 from schemas.vocabulary import Modality
@@ -21,6 +22,8 @@ from schemas.vocabulary import Modality
 IDLE_US: Final = 30_000_000
 END_GRACE_US: Final = 1_000_000
 MAX_TOMBSTONES: Final = 100_000
+RESETS_PER_S: Final = 1.0
+RESETS_BURST: Final = 5.0
 
 
 class SessionOver(Exception):  # noqa: N818 - a condition
@@ -84,6 +87,7 @@ class Sessions:
         self._live: dict[str, Session] = {}
         self._endings: list[Ending] = []
         self._over: OrderedDict[str, EndReason] = OrderedDict()
+        self._resets: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._live)
@@ -139,6 +143,26 @@ class Sessions:
         if len(self._over) > MAX_TOMBSTONES:
             self._over.popitem(last=False)
         return True
+
+    def reset_us(self, grant: Grant, now_us: int) -> int | None:
+        """Event time of a reset of the calibration that is asked for now; None: too soon after others.
+
+        Live that is the edge's clock; recorded, the end of the media taken, or the session's start if this edge has
+        taken none. A session that another edge holds is not taken up for this. Raises SessionOver.
+        """
+        ended = self._over.get(grant.session_id)
+        if ended is not None:
+            raise SessionOver(ended)
+        bucket = self._resets.setdefault(grant.session_id, TokenBucket(RESETS_PER_S, RESETS_BURST))
+        self._resets.move_to_end(grant.session_id)
+        if len(self._resets) > MAX_TOMBSTONES:
+            self._resets.popitem(last=False)
+        if not bucket.take(now_us):
+            return None
+        if grant.timeline == "live":
+            return now_us
+        session = self._live.get(grant.session_id)
+        return max(grant.started_at_us, 0 if session is None else session.media_end_us)
 
     def end_reason(self, session_id: str) -> EndReason | None:
         """How the session ended, if it has."""

@@ -20,7 +20,17 @@ class Parameter:
     minimum: float
     maximum: float
     meaning: str
+    before: float | None = None
+    """What a session recorded before the parameter existed was fused by; None: the default."""
 
+    @property
+    def unrecorded(self) -> float:
+        """The value where a recorded session does not say it."""
+        return self.default if self.before is None else self.before
+
+
+VERSION: Final = "2"
+"""Version of the parameter set: another name or default is another version. It is recorded with every session."""
 
 PARAMETERS: Final[Mapping[str, Parameter]] = {
     # closing of ticks
@@ -53,6 +63,10 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     "arousal_lean_deg": Parameter(5.0, 0.0, 30.0, "degrees of forward lean at arousal = 1"),
     "arousal_eye_wide": Parameter(0.3, 0.0, 1.0, "eye widening at arousal = 1"),
     "style_share": Parameter(0.5, 0.0, 1.0, "blend: share of emotion_style in the mix"),
+    # calibration
+    "calibration_seconds": Parameter(
+        3.0, 0.0, 8.0, "of a face at rest, from which the person's neutral AUs are learned; 0: not learned", before=0.0
+    ),
     # smoothing: time constants of the critically damped spring and of the EMA
     "tau_face_ms": Parameter(40.0, 0.0, 2_000.0, "brows, lids, cheeks, mouth by AUs"),
     "tau_mouth_ms": Parameter(20.0, 0.0, 2_000.0, "mouth while visemes own it"),
@@ -72,7 +86,7 @@ class ConfigError(ValueError):
 class FusionConfig:
     """A complete, validated configuration. ``parameters`` holds every name of :data:`PARAMETERS`."""
 
-    version: str = "1"
+    version: str = VERSION
     mapping: MappingName = "blend"
     smoothing: SmoothingName = "spring"
     parameters: Mapping[str, float] = field(default_factory=lambda: {name: p.default for name, p in PARAMETERS.items()})
@@ -84,7 +98,7 @@ class FusionConfig:
         *,
         mapping: MappingName = "blend",
         smoothing: SmoothingName = "spring",
-        version: str = "1",
+        version: str = VERSION,
     ) -> "FusionConfig":
         """Defaults with ``overrides``; raises :class:`ConfigError` on an unknown name or a value out of range."""
         values = {name: p.default for name, p in PARAMETERS.items()}

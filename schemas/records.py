@@ -14,6 +14,7 @@ Vector = tuple[float, ...]
 EndReason = Literal["client_closed", "deleted", "idle", "expired", "edge_shutdown", "consent_withdrawn", "error"]
 Timeline = Literal["live", "recorded"]
 MappingName = Literal["direct_au", "emotion_style", "blend"]
+ControlAction = Literal["reset_calibration"]
 ClientEventKind = Literal["ack", "rating", "consent_changed", "opt_out", "viewer_joined", "viewer_left", "exposure"]
 
 
@@ -128,7 +129,14 @@ class SessionEnded:
     reason: EndReason
 
 
-Payload = SessionStarted | SpeechSignal | FaceSignal | SessionEnded
+@dataclass(frozen=True, slots=True)
+class SessionControl:
+    """What the client asks of a running session, from the signal's ``captured_at_us`` on."""
+
+    action: ControlAction
+
+
+Payload = SessionStarted | SpeechSignal | FaceSignal | SessionEnded | SessionControl
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +234,7 @@ NESTED: Mapping[str, type] = {
         SpeechSignal,
         FaceSignal,
         SessionEnded,
+        SessionControl,
         FusionConfig,
         Calibration,
         ExperimentAssignment,

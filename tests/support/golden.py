@@ -21,6 +21,7 @@ from schemas.records import (
     FaceSignal,
     LedgerEntry,
     Record,
+    SessionControl,
     SessionEnded,
     SessionStarted,
     Signal,
@@ -102,6 +103,7 @@ def examples() -> dict[str, Record]:
             5,
             "landmarker@1",
         ),
+        "signals/reset_calibration": _signal(SessionControl("reset_calibration"), 0, "ingest"),
         "signals/session_ended": _signal(SessionEnded("client_closed"), 0, "ingest"),
         "avatar.frames/frame": AvatarFrame(
             captured_at_us=T,

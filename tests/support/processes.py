@@ -27,8 +27,9 @@ def free_port() -> int:
 class RoleProcess:
     """``affectstream run ROLE`` with the given settings; its log goes to ``data_dir/<role>.log``."""
 
-    def __init__(self, role: str, settings: Settings) -> None:
+    def __init__(self, role: str, settings: Settings, *options: str) -> None:
         self.role = role
+        self._options = options
         self.settings = settings.model_copy(update={"metrics_port": settings.metrics_port or free_port()})
         self.log_path = Path(settings.data_dir) / f"{role}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -40,11 +41,16 @@ class RoleProcess:
 
     def start(self, *, deadline_s: float = 30.0) -> None:
         """Start it and return once it says that it is ready."""
+        self.launch()
+        eventually(self.ready, deadline_s=deadline_s, every_s=0.05, what=f"{self.role} ready\n{self.log()[-3000:]}")
+
+    def launch(self) -> None:
+        """Start it and return at once."""
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, **self.settings.to_env(), "PYTHONPATH": str(REPOSITORY)}
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "cli", "run", self.role],
+                [sys.executable, "-m", "cli", "run", self.role, *self._options],
                 env=environment,
                 cwd=REPOSITORY,
                 stdin=subprocess.DEVNULL,
@@ -52,7 +58,11 @@ class RoleProcess:
                 stderr=log,
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl call
             )
-        eventually(self.ready, deadline_s=deadline_s, every_s=0.05, what=f"{self.role} ready\n{self.log()[-3000:]}")
+
+    def ended(self) -> int | None:
+        """Its exit code, once it has ended by itself."""
+        assert self._process is not None
+        return self._process.poll()
 
     def metrics(self) -> str:
         """The role's metrics page; empty while it does not answer."""
@@ -90,9 +100,9 @@ class RoleProcess:
 
 
 @contextmanager
-def running(role: str, settings: Settings, *, deadline_s: float = 30.0) -> Iterator[RoleProcess]:
+def running(role: str, settings: Settings, *options: str, deadline_s: float = 30.0) -> Iterator[RoleProcess]:
     """A role that runs and is ready; stopped at the end, killed if the test failed or stopped it before."""
-    process = RoleProcess(role, settings)
+    process = RoleProcess(role, settings, *options)
     try:
         process.start(deadline_s=deadline_s)
         yield process

@@ -12,6 +12,7 @@ from schemas.fusion_config import FusionConfig
 from schemas.records import (
     Calibration,
     FaceSignal,
+    SessionControl,
     SessionEnded,
     SessionStarted,
     Signal,
@@ -127,6 +128,11 @@ def started(
 def ended(session_id: str, at_us: int) -> Signal:
     """The SessionEnded of a session."""
     return replace(started(session_id, at_us), payload=SessionEnded(reason="client_closed"))
+
+
+def reset(session_id: str, at_us: int) -> Signal:
+    """A request to learn the calibration anew from ``at_us`` on."""
+    return replace(started(session_id, at_us), payload=SessionControl("reset_calibration"))
 
 
 def sample(

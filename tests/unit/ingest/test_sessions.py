@@ -79,3 +79,24 @@ def test_tombstones_are_bounded(monkeypatch):
     for name in "abc":
         sessions.end(name, "deleted", NOW)
     assert [sessions.end_reason(name) for name in "abc"] == [None, "deleted", "deleted"]
+
+
+def test_a_reset_holds_from_the_edges_clock_or_the_end_of_the_recording_taken():
+    sessions = Sessions()
+    assert sessions.reset_us(grant(), NOW + 5) == NOW + 5
+    assert len(sessions) == 0  # another edge may hold it: taking it up here would end it there
+    recorded = grant("r", timeline="recorded")
+    assert sessions.reset_us(recorded, NOW + 5) == NOW
+    sessions.take_up(recorded, NOW).media_end_us = NOW + 70_000
+    assert sessions.reset_us(recorded, NOW + 5) == NOW + 70_000
+
+
+def test_resets_are_few_and_not_of_what_is_over():
+    sessions = Sessions()
+    asked = [sessions.reset_us(grant(), NOW) for _ in range(7)]
+    assert asked == [NOW] * 5 + [None] * 2
+    assert sessions.reset_us(grant("t"), NOW) == NOW
+    assert sessions.reset_us(grant(), NOW + 1_000_000) == NOW + 1_000_000
+    sessions.end("s", "deleted", NOW)
+    with pytest.raises(SessionOver, match="deleted"):
+        sessions.reset_us(grant(), NOW)

@@ -1,10 +1,12 @@
 """Fusion configuration."""
 
+import hashlib
 import math
 
 import pytest
 
-from schemas.fusion_config import PARAMETERS, ConfigError, FusionConfig
+from schemas.fusion_config import PARAMETERS, VERSION, ConfigError, FusionConfig
+from tests.support.parameter_table import PAGE, with_table
 
 
 def test_defaults_are_complete_and_within_their_ranges():
@@ -34,3 +36,22 @@ def test_overrides():
 def test_what_cannot_be_used_is_named(overrides, said):
     with pytest.raises(ConfigError, match=said):
         FusionConfig.of(overrides)
+
+
+def test_another_set_of_parameters_is_another_version():
+    """Sessions are told apart by the version that is recorded with them: count VERSION up when this fails."""
+    names_and_defaults = [(name, p.default) for name, p in PARAMETERS.items()]
+    digest = hashlib.sha256(repr(names_and_defaults).encode()).hexdigest()[:16]
+    assert (VERSION, digest) == ("2", "572211b43e943890")
+    assert FusionConfig.of().version == FusionConfig().version == VERSION
+
+
+def test_what_a_session_does_not_say_is_what_it_was_fused_by():
+    assert PARAMETERS["calibration_seconds"].unrecorded == 0.0
+    assert PARAMETERS["max_wait_ms"].unrecorded == PARAMETERS["max_wait_ms"].default
+    assert all(p.minimum <= p.unrecorded <= p.maximum for p in PARAMETERS.values())
+
+
+def test_the_documentation_has_them_all():
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == with_table(page), "run `python -m tests.support.parameter_table`"

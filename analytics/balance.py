@@ -3,6 +3,11 @@
 At each stage every item that came in has exactly one outcome, so what a stage says that it used must be, number by
 number, what the next stage says that it was given. Sets of sequences are unions of ranges: a worker that was killed
 notes some items twice, and a union does not care.
+
+A stage that is killed takes the last second of its ledger with it. Two things make the account exact all the same. What
+a stage has published proves that it used what it was made of, noted or not. And a worker commits an offset only after
+the entries of everything before it: what it had not noted, its successor reads and notes again. An item that was both
+used and dropped (read again when it had become stale) was used.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -71,6 +76,9 @@ class Ranges:
 
     def __repr__(self) -> str:
         return f"Ranges({list(self.ranges)})"
+
+
+NOTHING: Final = Ranges()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +156,11 @@ class Facts:
     """Sequences in the media topics, where these still hold the session in full."""
 
 
-def account(entries: Iterable[Entry], stage: Stage, modality: str) -> Account:
-    """What ``stage`` says of ``modality``."""
+def account(entries: Iterable[Entry], stage: Stage, modality: str, proven: Ranges = NOTHING) -> Account:
+    """What became of ``modality`` at ``stage``: what it says, and ``proven``, which it used for what came of it."""
     mine = [e for e in entries if e.stage == stage.value and e.modality == modality and e.outcome not in NO_ITEMS]
     numbered = [e for e in mine if e.first_sequence >= 0]
-    used = Ranges((e.first_sequence, e.last_sequence) for e in numbered if e.outcome == Outcome.USED.value)
+    used = proven | Ranges((e.first_sequence, e.last_sequence) for e in numbered if e.outcome == Outcome.USED.value)
     others = Ranges((e.first_sequence, e.last_sequence) for e in numbered if e.outcome != Outcome.USED.value)
     unnumbered: dict[str, int] = {}
     outcomes: dict[str, list[tuple[int, int]]] = {}
@@ -161,10 +169,17 @@ def account(entries: Iterable[Entry], stage: Stage, modality: str) -> Account:
             unnumbered[entry.outcome] = unnumbered.get(entry.outcome, 0) + entry.count
         else:
             outcomes.setdefault(entry.outcome, []).append((entry.first_sequence, entry.last_sequence))
-    by_outcome = {outcome: len(Ranges(ranges)) for outcome, ranges in sorted(outcomes.items())}
+    # Used once is used, whatever a second look at the same item found; and each item counts under one outcome.
+    told, by_outcome = used, {}
+    if used:
+        by_outcome[Outcome.USED.value] = len(used)
+    for outcome, ranges in sorted(outcomes.items()):
+        new = Ranges(ranges) - told
+        told |= new
+        if new:
+            by_outcome[outcome] = len(new)
     for outcome, count in unnumbered.items():
         by_outcome[outcome] = by_outcome.get(outcome, 0) + count
-    # Used once is used, whatever a second look at the same item found.
     return Account(used, others - used, unnumbered, by_outcome)
 
 
@@ -199,20 +214,25 @@ def compare(name: str, modality: str, came_in: Ranges, accounted: Ranges) -> Che
 def balance(entries: Sequence[Entry], facts: Facts) -> list[Check]:
     """Every check of one session; it balances if all of them do.
 
-    ``media_to_edge`` (only where the media topics still hold the session): what the log holds is what the edge says it
-    used. ``edge_to_worker``: that, and what the worker says of it. ``worker_to_signals``: pictures used, and
-    FaceSignals. ``signals_to_fusion``: records in ``signals``, and fusion's counts. ``frames``: no tick missing but for
-    flagged discontinuities.
+    ``media_to_edge`` (only where the media topics still hold the session): what the edge says it used lies in the log.
+    ``edge_to_worker``: what lies in the log, and what the worker says of it; where the log is gone, what the edge says
+    it used, and the worker likewise. ``worker_to_signals``: every picture used has its FaceSignal, and every FaceSignal
+    a picture that the worker knows of. ``signals_to_fusion``: records in ``signals``, and fusion's counts. ``frames``:
+    no tick missing but for flagged discontinuities.
     """
     checks: list[Check] = []
     for modality, worker in WORKERS.items():
         edge = account(entries, Stage.INGEST, modality.value)
         at_worker = account(entries, worker, modality.value)
-        if modality in facts.media:
-            checks.append(compare("media_to_edge", modality.value, facts.media[modality], edge.used))
-        checks.append(compare("edge_to_worker", modality.value, edge.used, at_worker.accounted))
+        logged = facts.media.get(modality)
+        if logged is not None:
+            checks.append(compare("media_to_edge", modality.value, edge.used, edge.used & logged))
+        # Without the log, an item of which the worker knows is one that the edge has published.
+        sent = edge.used | at_worker.accounted if logged is None else logged
+        checks.append(compare("edge_to_worker", modality.value, sent, at_worker.accounted))
         if modality is Modality.FACE:
-            checks.append(compare("worker_to_signals", modality.value, at_worker.used, facts.face_signals))
+            known = at_worker.used | (at_worker.accounted & facts.face_signals)
+            checks.append(compare("worker_to_signals", modality.value, known, facts.face_signals))
     counts = fusion_counts(entries)
     for key in sorted(set(facts.signal_records) | set(counts)):
         came_in, accounted = facts.signal_records.get(key, 0), sum(counts.get(key, {}).values())
@@ -224,3 +244,17 @@ def balance(entries: Sequence[Entry], facts: Facts) -> list[Check]:
     ticks = facts.frames + len(gaps)
     checks.append(Check("frames", "", ticks, facts.frames, len(gaps), 0, gaps.ranges[:SHOWN_RANGES]))
     return checks
+
+
+def unseen(entries: Sequence[Entry], facts: Facts) -> Mapping[Modality, Ranges]:
+    """Numbers that a client gave to items of which there is no trace, up to the newest that there is one of.
+
+    Clients number their items from 0 without gaps. What is missing was given up by the client, was lost with a
+    connection, or was in the memory of an edge that was killed, which nobody can tell apart afterwards. Empty for a
+    modality that the media topics no longer hold in full.
+    """
+    found: dict[Modality, Ranges] = {}
+    for modality, logged in facts.media.items():
+        known = account(entries, Stage.INGEST, modality.value, proven=logged).accounted
+        found[modality] = Ranges((0, last) for _, last in known.ranges[-1:]) - known
+    return found

@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from analytics.balance import Entry, Facts, Ranges, account, balance, fusion_counts
+from analytics.balance import NOTHING, SHOWN_RANGES, Entry, Facts, Ranges, account, balance, fusion_counts, unseen
 from analytics.database import Client, Database
 from analytics.errors import QueryRefused, SessionUnknown
 from analytics.rows import HOP_COLUMNS, TABLES_OF
@@ -94,7 +94,7 @@ class Queries:
                 "emotions": self._emotions(client, session_id),
                 "signals": self._signal_counts(client, session_id),
                 "latency_ms": self._latency(client, session_id),
-                "outcomes": outcomes(entries),
+                "outcomes": outcomes(entries, _ranges(client, "face_signals", session_id)),
                 "events": self._events(client, session_id),
             }
 
@@ -312,8 +312,9 @@ class Queries:
         """Items by stage, modality and outcome, and the entries themselves."""
         with self._database.reader() as client:
             entries = self._entries(client, session_id)
+            signals = _ranges(client, "face_signals", session_id)
         shown = [{name: getattr(e, name) for name in Entry.__dataclass_fields__} for e in entries]
-        return {"session_id": session_id, "outcomes": outcomes(entries), "entries": shown}
+        return {"session_id": session_id, "outcomes": outcomes(entries, signals), "entries": shown}
 
     def _entries(self, client: Client, session_id: str) -> list[Entry]:
         rows = client.query(
@@ -358,6 +359,10 @@ class Queries:
             "ended": session["ended_at_ms"] is not None,
             "balanced": all(check.balanced for check in checks),
             "checks": [check.as_dict() for check in checks],
+            "unseen": {
+                modality.value: {"items": len(numbers), "examples": [list(r) for r in numbers.ranges[:SHOWN_RANGES]]}
+                for modality, numbers in unseen(entries, facts).items()
+            },
         }
 
     def sql(self, statement: str) -> Json:
@@ -372,8 +377,11 @@ class Queries:
         return {"columns": answer["meta"], "rows": answer["data"]}
 
 
-def outcomes(entries: list[Entry]) -> Json:
-    """Items by stage, modality and outcome. What was noted twice by a restarted worker counts once."""
+def outcomes(entries: list[Entry], face_signals: Ranges) -> Json:
+    """Items by stage, modality and outcome. What was noted twice by a restarted worker counts once.
+
+    ``face_signals``: sequences of the session's FaceSignals, each the proof that a picture was used.
+    """
     result: dict[str, dict[str, dict[str, int]]] = {}
     for stage in Stage:
         modalities = sorted({e.modality for e in entries if e.stage == stage.value})
@@ -381,7 +389,8 @@ def outcomes(entries: list[Entry]) -> Json:
             if stage is Stage.FUSION:
                 by_outcome = dict(fusion_counts(entries).get(modality, {}))
             else:
-                by_outcome = dict(account(entries, stage, modality).by_outcome)
+                is_face = stage is Stage.FACE_WORKER and modality == Modality.FACE.value
+                by_outcome = dict(account(entries, stage, modality, face_signals if is_face else NOTHING).by_outcome)
             result.setdefault(stage.value, {})[modality] = by_outcome
     return result
 

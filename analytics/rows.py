@@ -20,6 +20,7 @@ from schemas.records import (
     FaceSignal,
     LedgerEntry,
     Record,
+    SessionControl,
     SessionEnded,
     SessionStarted,
     Signal,
@@ -284,12 +285,18 @@ def _face_signals(records: Sequence[Signal]) -> Columns:
     return columns
 
 
+def _lifecycle_kind(record: Signal) -> str:
+    if isinstance(record.payload, SessionControl):
+        return record.payload.action
+    return "started" if isinstance(record.payload, SessionStarted) else "ended"
+
+
 def _sessions(records: Sequence[Signal]) -> Columns:
     started = [r.payload if isinstance(r.payload, SessionStarted) else None for r in records]
     ended = [r.payload if isinstance(r.payload, SessionEnded) else None for r in records]
     columns: Columns = {
         "session_id": _words(r.session_id for r in records),
-        "kind": _words("started" if s else "ended" for s in started),
+        "kind": _words(_lifecycle_kind(r) for r in records),
         "captured_at": _instant(r.captured_at_us for r in records),
         "received_at": _instant(r.received_at_us for r in records),
         "ingested_at": _instant(r.ingested_at_us for r in records),

@@ -18,6 +18,7 @@ from rich.text import Text
 from cli.supervisor import Child
 from cli.telemetry import Samples, quantile, since
 from schemas.topics import topic_specs
+from schemas.vocabulary import Modality, Outcome
 
 WINDOW_S: Final = 5.0
 """Rates and latencies are those of so many seconds."""
@@ -34,6 +35,13 @@ SPANS: Final = (
     ("in all", "captured_to_relayed"),
 )
 """Spans of egress's ``hop_seconds``, each with a modality before it, and what the view calls them."""
+
+SHORT_REASONS: Final[Mapping[str, str]] = {
+    Outcome.REPLACED_BY_NEWER.value: "replaced",
+    Outcome.BROKER_UNAVAILABLE.value: "no broker",
+    Outcome.UNKNOWN_SESSION.value: "no session",
+}
+"""Reasons for which there is no room."""
 
 Readings = Mapping[str, Samples]
 
@@ -184,11 +192,20 @@ def _latencies(flow: Flow) -> Table:
 def _drops(flow: Flow) -> Table:
     table = _table("dropped", "items")
     for (modality, reason), count in sorted(flow.drops().items(), key=lambda item: -item[1])[:6]:
-        table.add_row(f"{modality} {reason}", f"{count:.0f}")
+        table.add_row(_drop_words(modality, reason), f"{count:.0f}")
     if not table.row_count:
         table.add_row(Text("nothing", "green"), "")
     return table
 
 
+def _drop_words(modality: str, reason: str) -> str:
+    """At most 18 characters, so that both lower tables stand side by side in 80 columns."""
+    words = SHORT_REASONS.get(reason, reason.replace("_", " "))
+    return f"{'voice' if modality == Modality.SPEECH.value else modality} {words}".strip()
+
+
 def _ms(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds * 1_000:.1f}"
+    """At most five characters below 100 s."""
+    if seconds is None:
+        return "-"
+    return f"{seconds * 1_000:.1f}" if seconds < 0.9995 else f"{seconds * 1_000:.0f}"

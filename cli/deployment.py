@@ -9,7 +9,7 @@ from typing import Final, TextIO
 
 from cli.broker import EmbeddedKafka
 from cli.broker import prepare as prepare_kafka
-from cli.ports import free_ports, is_free
+from cli.ports import PAGE_PORT, free_ports, is_free
 from cli.roles import RoleName
 from cli.supervisor import ChildSpec, Supervisor
 from cli.telemetry import Scraper
@@ -18,9 +18,6 @@ from runtime.kafka import ensure_topics, wait_for_broker
 from runtime.settings import Settings
 
 BROKER: Final = "kafka"
-PAGE_PORT: Final = 8420
-"""Where the page is served if nobody says otherwise and the port is free."""
-
 BROKER_DEADLINE_S: Final = 60.0
 ROLES_DEADLINE_S: Final = 120.0
 
@@ -151,7 +148,5 @@ class Deployment:
         return samples.asked_at_s > since_s and samples.ready(role)
 
     def _inherited(self) -> dict[str, str]:
-        """Our environment without our own variables (a child is told its settings anew), one thread a library."""
-        own = {name: value for name, value in self._environ.items() if not name.startswith("AFFECTSTREAM_")}
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        return {**threads, **own}
+        """Our environment without our own variables: a child is told its settings anew."""
+        return {name: value for name, value in self._environ.items() if not name.startswith("AFFECTSTREAM_")}

@@ -12,7 +12,9 @@ import typer
 from rich.console import Console
 
 from cli.bench import app as bench_app
+from cli.ports import PAGE_PORT
 from cli.roles import RoleName
+from cli.verify import app as verify_app
 from runtime.errors import AffectstreamError
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ topics_app = typer.Typer(help="Kafka topics.", no_args_is_help=True)
 models_app = typer.Typer(help="Model files: what they are, their licences, and fetching them.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
 app.add_typer(models_app, name="models")
+app.add_typer(verify_app, name="verify")
 app.add_typer(bench_app, name="bench")
 
 console = Console(stderr=True, highlight=False)
@@ -66,7 +69,9 @@ def demo(
     no_sample: Annotated[bool, typer.Option("--no-sample", help="Do not stream the sample session.")] = False,
     port: Annotated[
         int | None,
-        typer.Option(help="Port of the page; 0: any free one. Default: 8420 if it is free.", show_default=False),
+        typer.Option(
+            help=f"Port of the page; 0: any free one. Default: {PAGE_PORT} if it is free.", show_default=False
+        ),
     ] = None,
     data_dir: DataDir = None,
     headless_seconds: Annotated[
@@ -99,7 +104,7 @@ def play(
     audio: Annotated[
         Path | None, typer.Option(help="Sound from this file instead of the video's own.", exists=True, dir_okay=False)
     ] = None,
-    url: Annotated[str, typer.Option(help="The ingest edge.")] = "http://127.0.0.1:8420",
+    url: Annotated[str, typer.Option(help="The ingest edge.")] = f"http://127.0.0.1:{PAGE_PORT}",
     speed: Annotated[float, typer.Option(help="1: real time; 4: four times as fast.", min=0.1)] = 1.0,
     loop: Annotated[bool, typer.Option("--loop", help="Again and again, until Ctrl-C.")] = False,
 ) -> None:
@@ -125,11 +130,29 @@ def run(
 ) -> None:
     """Be one role of the product until SIGTERM, as in production. Settings come from the environment."""
     from cli.partitions import parse_partitions, require_partitions_for
-    from cli.roles import run_role
+    from cli.roles import run_role, spare_threads
 
+    spare_threads(os.environ)
     owned = None if partitions is None else parse_partitions(partitions)
     require_partitions_for(role, owned)
     run_role(role, read_settings(instance=instance, port=port, metrics_port=metrics_port), owned)
+
+
+@app.command()
+def rescale(
+    groups: Annotated[list[str], typer.Argument(help="The new groups, as in: 0-2 3-5")],
+    data_dir: DataDir = None,
+) -> None:
+    """Share the partitions of fusion's recovery stores anew: one group becomes several, or several one.
+
+    Stop the fusion processes of the old groups first, and bring their stores together in one data folder. Then start
+    `affectstream run fusion --partitions GROUP` for each of the new ones.
+    """
+    from cli.partitions import parse_partitions
+    from dataflows.rescale import rescale as share_anew
+
+    for path in share_anew(read_settings(data_dir=data_dir), [parse_partitions(group) for group in groups]):
+        typer.echo(path)
 
 
 @app.command()

@@ -4,6 +4,9 @@ import random
 import socket
 from typing import Final
 
+PAGE_PORT: Final = 8420
+"""Where a demo serves its page and its ingest edge if nobody says otherwise and the port is free."""
+
 PORTS: Final = range(20_000, 32_000)
 """Below Linux's ephemeral range: a client that reconnects to a server which is down cannot be given the server's own
 port as its source port, and so meet itself."""

@@ -17,7 +17,7 @@ from runtime.lifecycle import die_with_parent
 
 log = logging.getLogger(__name__)
 
-FIRST_DELAY_S: Final = 0.2
+FIRST_DELAY_S: Final = 0.05
 LONGEST_DELAY_S: Final = 5.0
 HEALTHY_AFTER_S: Final = 30.0
 POLL_S: Final = 0.02
@@ -28,7 +28,7 @@ State = Literal["starting", "ready", "waiting", "stopped"]
 
 @dataclass(slots=True)
 class Backoff:
-    """How long to wait before a restart: 0.2 s, doubling to 5 s; anew after 30 healthy seconds."""
+    """How long to wait before a restart: 0.05 s, doubling to 5 s; anew after 30 healthy seconds."""
 
     _next_s: float = FIRST_DELAY_S
 

@@ -99,16 +99,15 @@ def is_valid(modality: int, stamps: Any, sequence: int, values: Any) -> bool:
             return False
     if sequence < 0 or sequence >= LATEST_US:
         return False
+    # Counted to the end, not left at the first: so the compiler compares many at once. NaN is within nothing.
+    within = 0
     if modality == FACE:
         for j in range(F_WIDTH):
-            # written so that NaN fails
-            if not (values[j] >= FACE_LOW[j] and values[j] <= FACE_HIGH[j]):
-                return False
-    else:
-        for j in range(S_WIDTH):
-            if not (values[j] >= SPEECH_LOW[j] and values[j] <= SPEECH_HIGH[j]):
-                return False
-    return True
+            within += (values[j] >= FACE_LOW[j]) & (values[j] <= FACE_HIGH[j])
+        return within == F_WIDTH
+    for j in range(S_WIDTH):
+        within += (values[j] >= SPEECH_LOW[j]) & (values[j] <= SPEECH_HIGH[j])
+    return within == S_WIDTH
 
 
 @compiled
@@ -132,23 +131,26 @@ def is_repeated(row: Any, modality: int, sequence: int) -> bool:
 
 
 @compiled
-def insert(row: Any, modality: int, ring_stamps: Any, ring_values: Any, stamps: Any, values: Any, width: int) -> None:
+def copy(values: Any, out: Any) -> None:
+    """Copy one-dimensional ``values`` to all of ``out``, in its type."""
+    for j in range(len(out)):
+        out[j] = values[j]
+
+
+@compiled
+def insert(row: Any, modality: int, ring_stamps: Any, ring_values: Any, stamps: Any, values: Any) -> None:
     """Put a sample into the ring, in order of capture; of equal instants the later record stands behind."""
     head = row["head"][modality]
     place = row["count"][modality]
     while place > 0 and ring_stamps[(head + place - 1) % RING, 0] > stamps[0]:
         source = (head + place - 1) % RING
         target = (head + place) % RING
-        for hop in range(N_HOPS):
-            ring_stamps[target, hop] = ring_stamps[source, hop]
-        for j in range(width):
-            ring_values[target, j] = ring_values[source, j]
+        copy(ring_stamps[source], ring_stamps[target])
+        copy(ring_values[source], ring_values[target])
         place -= 1
     slot = (head + place) % RING
-    for hop in range(N_HOPS):
-        ring_stamps[slot, hop] = stamps[hop]
-    for j in range(width):
-        ring_values[slot, j] = values[j]
+    copy(stamps, ring_stamps[slot])
+    copy(values, ring_values[slot])
     row["count"][modality] = row["count"][modality] + 1
 
 
@@ -178,7 +180,7 @@ def take_sample(
     newest = captured > row["newest_us"][modality]
     late = captured <= closed
     if not late or newest:
-        insert(row, modality, ring_stamps, ring_values, stamps, values, F_WIDTH if modality == FACE else S_WIDTH)
+        insert(row, modality, ring_stamps, ring_values, stamps, values)
         prune(row, modality, ring_stamps, closed)
     if newest:
         row["newest_us"][modality] = captured
@@ -240,7 +242,6 @@ def value_at(row: Any, modality: int, ring_stamps: Any, ring_values: Any, instan
     sample, and where only one of two pictures shows a face, the values are that picture's and only the confidence
     fades. The slot is that of the nearer sample.
     """
-    width = F_WIDTH if modality == FACE else S_WIDTH
     number = samples_until(row, modality, ring_stamps, instant_us)
     if number == 0:
         return -1, 0
@@ -248,33 +249,33 @@ def value_at(row: Any, modality: int, ring_stamps: Any, ring_values: Any, instan
     before_us = ring_stamps[before, 0]
     after = (before + 1) % RING
     alone = number == row["count"][modality]
+    older = ring_values[before]
+    newer = ring_values[after]
     if alone or ring_stamps[after, 0] - before_us >= row["live_us"]:
-        for j in range(width):
-            out[j] = np.float64(ring_values[before, j])
+        copy(older, out)
         return instant_us - before_us, before
     after_us = ring_stamps[after, 0]
     share = (instant_us - before_us) / (after_us - before_us)
     nearer = before if share < 0.5 else after
     age = min(instant_us - before_us, after_us - instant_us)
     if modality == FACE:
-        seen_before = ring_values[before, F_DETECTED] > 0.5
-        seen_after = ring_values[after, F_DETECTED] > 0.5
-        if seen_before != seen_after or ring_values[before, F_TRACK] != ring_values[after, F_TRACK]:
+        seen_before = older[F_DETECTED] > 0.5
+        seen_after = newer[F_DETECTED] > 0.5
+        if seen_before != seen_after or older[F_TRACK] != newer[F_TRACK]:
             shown = nearer
             if seen_before and not seen_after:
                 shown = before
             if seen_after and not seen_before:
                 shown = after
-            for j in range(width):
-                out[j] = np.float64(ring_values[shown, j])
+            copy(ring_values[shown], out)
             if seen_before != seen_after:
-                faded = np.float64(ring_values[before, F_CONFIDENCE])
-                out[F_CONFIDENCE] = faded + share * (np.float64(ring_values[after, F_CONFIDENCE]) - faded)
+                faded = np.float64(older[F_CONFIDENCE])
+                out[F_CONFIDENCE] = faded + share * (np.float64(newer[F_CONFIDENCE]) - faded)
             return age, nearer
-    for j in range(width):
-        value = np.float64(ring_values[before, j])
-        out[j] = value + share * (np.float64(ring_values[after, j]) - value)
+    for j in range(len(out)):
+        value = np.float64(older[j])
+        out[j] = value + share * (np.float64(newer[j]) - value)
     if modality == FACE:
         for j in range(F_YAW, F_ROLL + 1):
-            out[j] = turned(np.float64(ring_values[before, j]), np.float64(ring_values[after, j]), share)
+            out[j] = turned(np.float64(older[j]), np.float64(newer[j]), share)
     return age, nearer

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from dataflows.ownership import Ownership
 from runtime import registry
 from runtime.clock import Clock
 from runtime.errors import RecoveryError, TopicMismatch
@@ -37,6 +38,8 @@ class Context:
     codec: Codec
     publisher: Publisher
     dead_letters: DeadLetterBox
+    ownership: Ownership | None = None
+    """The claim on ``owned``; None for a dataflow that is run by hand, keeps no state and so owns nothing."""
     sessions: dict[int, int] = field(default_factory=dict)
     """Sessions that each partition holds."""
 

@@ -20,6 +20,7 @@ from dataflows.alignment import (
     value_at,
 )
 from dataflows.attention import canonical_emotion, weigh
+from dataflows.calibration import calibrate, update_calibration
 from dataflows.compiled import compiled
 from dataflows.layout import (
     ACTIVE,
@@ -77,7 +78,7 @@ from dataflows.layout import (
     SWEEP_US,
     UNKNOWN_SESSION,
 )
-from dataflows.mapping import calibrate, posture_targets, shape_targets
+from dataflows.mapping import posture_targets, shape_targets
 from dataflows.mouth import cross_fade, settle, update_owner
 from dataflows.quantisation import quantise_angles, quantise_weights, to_signed, to_uint8
 from dataflows.smoothing import GROUPS, restart, smooth
@@ -159,7 +160,9 @@ def write_frame(r: int, reason: int, state: Any, output: Any, work: Any) -> None
     speaking = speech_fresh * speech[S_SPEAKING]
     for j in range(N_VISEMES):
         visemes[j] = speech_fresh * speech[S_VISEMES + j]
-    calibrate(face[F_AUS : F_AUS + N_AUS], row["au_neutral"], row["au_gain"], aus)
+    measured = face[F_AUS : F_AUS + N_AUS]
+    update_calibration(row, instant, face, measured, presence, speaking, config)
+    calibrate(measured, row["au_neutral"], row["au_gain"], aus)
     for j in range(N_AUS):
         aus[j] = presence * aus[j]
 
@@ -234,7 +237,6 @@ def write_frame(r: int, reason: int, state: Any, output: Any, work: Any) -> None
     output.used[FRAMES] = frame + 1
 
 
-@compiled
 def workspace() -> Any:
     """Scratch arrays of one frame's computation: what they held before never matters."""
     return (
@@ -279,13 +281,12 @@ def advance(r: int, reason: int, end_us: int, state: Any, output: Any, work: Any
 
 
 @compiled
-def fuse(begin: int, end: int, batch: Any, state: Any, output: Any) -> int:
+def fuse(begin: int, end: int, batch: Any, state: Any, output: Any, work: Any) -> int:
     """Take the batch's records from ``begin`` up to ``end``, and write the frames of the ticks that they close.
 
     Returns where it stopped: ``end``, or the first record for whose frames the output might have no room; empty the
     output and go on from there. Sessions found silent are marked, for the caller to free.
     """
-    work = workspace()
     room = len(output.tick)
     for i in range(begin, end):
         r = batch.rows[i]
@@ -327,9 +328,8 @@ def fuse(begin: int, end: int, batch: Any, state: Any, output: Any) -> int:
 
 
 @compiled
-def end_session(r: int, end_us: int, state: Any, output: Any) -> None:
+def end_session(r: int, end_us: int, state: Any, output: Any, work: Any) -> None:
     """Close every tick of a session up to ``end_us`` and write its last counts. The output must have room."""
-    work = workspace()
     row = state.rows[r]
     while tick_us(row["t0_us"], row["tick"]) <= end_us:
         if not advance(r, END, end_us, state, output, work):

@@ -60,6 +60,8 @@ FRESH_US: Final = 100_000
 RING: Final = 12
 """Samples that a modality can be ahead of the oldest open tick; a full ring closes that tick."""
 LEDGER_TICKS: Final = 300
+AU_BINS: Final = 24
+"""Bins of the histogram from which an AU's neutral intensity is learned."""
 RECENT: Final = 62
 """How far back a sequence is known to have been seen or not."""
 
@@ -193,6 +195,7 @@ P_SAD_SLOUCH: Final = PARAMETER_INDEX["sad_slouch"]
 P_AROUSAL_LEAN_DEG: Final = PARAMETER_INDEX["arousal_lean_deg"]
 P_AROUSAL_EYE_WIDE: Final = PARAMETER_INDEX["arousal_eye_wide"]
 P_STYLE_SHARE: Final = PARAMETER_INDEX["style_share"]
+P_CALIBRATION_SECONDS: Final = PARAMETER_INDEX["calibration_seconds"]
 P_TAU_FACE_MS: Final = PARAMETER_INDEX["tau_face_ms"]
 P_TAU_MOUTH_MS: Final = PARAMETER_INDEX["tau_mouth_ms"]
 P_TAU_EYES_MS: Final = PARAMETER_INDEX["tau_eyes_ms"]
@@ -229,10 +232,14 @@ ROW: Final = np.dtype(
         ("ledger_due", "i8"),  # tick at which counts are next written
         ("counts", "i8", (3, SESSION_OUTCOMES)),  # since the last ledger entry, by modality and outcome
         ("config", "f8", N_PARAMETERS),
+        ("learn", "i8"),  # ticks from which the calibration is learned, 0: not learned
+        ("learned", "i8"),  # ticks that it was learned from so far
+        ("reset_us", "i8"),  # instant from which to learn it anew, -1: not asked for
         ("au_neutral", "f8", N_AUS),
         ("au_gain", "f8", N_AUS),
         ("position", "f8", CHANNELS),
         ("velocity", "f8", CHANNELS),
+        ("au_seen", "u1", (N_AUS, AU_BINS)),  # ticks learned from, by intensity
     ],
     align=True,
 )

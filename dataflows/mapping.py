@@ -1,4 +1,4 @@
-"""From the canonical vector to the avatar: calibration, AUs to ARKit blendshapes, emotions to style, posture.
+"""From the canonical vector to the avatar: AUs to ARKit blendshapes, emotions to style, posture.
 
 Three strategies share one formula: ``direct_au`` has a share of style of 0, ``emotion_style`` of 1, ``blend`` of
 ``style_share``. The named numbers are the product brief's tables 14.1 and 14.3; the remaining correspondences of
@@ -26,7 +26,6 @@ from dataflows.layout import (
     F_ROLL,
     F_YAW,
     HAPPY,
-    N_AUS,
     N_BLENDSHAPES,
     P_AROUSAL_EYE_WIDE,
     P_AROUSAL_LEAN_DEG,
@@ -198,13 +197,6 @@ SMILE_LEFT: Final = _SHAPE["mouthSmileLeft"]
 SMILE_RIGHT: Final = _SHAPE["mouthSmileRight"]
 WIDE_LEFT: Final = _SHAPE["eyeWideLeft"]
 WIDE_RIGHT: Final = _SHAPE["eyeWideRight"]
-
-
-@compiled
-def calibrate(measured: Any, neutral: Any, gain: Any, out: Any) -> None:
-    """AUs of this person: gain · (measured - neutral), within 0..1. All of shape (N_AUS,)."""
-    for j in range(N_AUS):
-        out[j] = clamp(gain[j] * (measured[j] - neutral[j]), 0.0, 1.0)
 
 
 @compiled

@@ -22,8 +22,9 @@ def to_signed(value: float, limit: float, steps: float) -> int:
 @compiled
 def quantise_weights(values: Any, start: int, out: Any) -> None:
     """``values[start:]`` (0..1) to all of ``out`` (uint8, 255ths)."""
+    taken = values[start : start + len(out)]
     for j in range(len(out)):
-        out[j] = to_uint8(values[start + j])
+        out[j] = to_uint8(taken[j])
 
 
 @compiled

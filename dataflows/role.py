@@ -1,5 +1,6 @@
 """The fusion role: the dataflow in this process, one worker, recovering from its store."""
 
+import gc
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
@@ -10,6 +11,7 @@ from bytewax.recovery import RecoveryConfig
 
 from dataflows.context import Context, Interrupted
 from dataflows.fusion import build
+from dataflows.ownership import Ownership
 from dataflows.store import opened_store
 from dataflows.warm import compile_all
 from runtime.errors import AffectstreamError, RecoveryError
@@ -18,6 +20,9 @@ from runtime.lifecycle import Role
 
 log = logging.getLogger(__name__)
 
+COLLECT_EVERY: Final = 100_000
+"""Objects that may come into being, more than go, before Python looks for cycles among them: a batch makes thousands
+that refer to nothing, and looking at them again and again took a sixteenth of the time."""
 EPOCH: Final = timedelta(seconds=0.5)
 """How often everything is made durable; a crash repeats at most so much, and latency does not depend on it."""
 
@@ -25,18 +30,22 @@ EPOCH: Final = timedelta(seconds=0.5)
 def run(role: Role, owned: Sequence[int] | None = None) -> None:
     """Fuse the given partitions (default: all) until ``role.stop``.
 
-    Blocks. Raises RecoveryError if it cannot go on exactly where it stopped, BrokerError if Kafka refuses.
+    Blocks. Raises RecoveryError if it cannot go on exactly where it stopped or another process fuses these partitions,
+    BrokerError if Kafka refuses.
     """
     wait_for_broker(role.settings, stopped=role.stop.is_set)
     if role.stop.is_set():
         return
     compile_all()
+    gc.freeze()
+    gc.set_threshold(COLLECT_EVERY)
     context = Context.build(role.settings, role.metrics, role.clock, role.stop, owned)
     with opened_store(role.settings, context.owned, context.partitions) as store:
-        log.info("fusing partitions %s of %d, recovering from %s", list(context.owned), context.partitions, store)
+        context.ownership = Ownership.take(role.settings, store)
+        log.info("fusing partitions %s of %d, recovering from %s", store.title, context.partitions, store.path)
         try:
             cli_main(  # type: ignore[no-untyped-call]  # compiled from Rust
-                build(context), epoch_interval=EPOCH, recovery_config=RecoveryConfig(str(store))
+                build(context), epoch_interval=EPOCH, recovery_config=RecoveryConfig(str(store.path))
             )
         except BaseException as error:
             known = _cause(error)
@@ -45,10 +54,11 @@ def run(role: Role, owned: Sequence[int] | None = None) -> None:
             elif isinstance(known, AffectstreamError):
                 raise known from error
             elif "recovery" in type(error).__name__.lower() or "sqlite" in str(error).lower():
-                raise RecoveryError(f"the recovery store {store} cannot be used: {error}") from error
+                raise RecoveryError(f"the recovery store {store.path} cannot be used: {error}") from error
             else:
                 raise
         finally:
+            context.ownership.close()
             role.metrics.ready(False)
 
 

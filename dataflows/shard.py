@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from dataflows import core, layout
+from dataflows import calibration, core, layout
 from dataflows.alignment import first_tick_us
 from dataflows.layout import (
     ACTIVE,
@@ -21,11 +21,6 @@ from dataflows.layout import (
     FACE,
     FLAG_CLOSED_BY,
     FLAG_DISCONTINUITY,
-    FLAG_FACE_LIVE,
-    FLAG_MAPPING,
-    FLAG_MAX_WAIT,
-    FLAG_SPEECH_LIVE,
-    FLAG_VISEME_MOUTH,
     FRAMES,
     FREED,
     INVALID,
@@ -48,12 +43,13 @@ from dataflows.layout import (
     new_output,
     new_state,
 )
+from dataflows.wire import FrameEncoder, SignalDecoder
 from runtime.errors import RecoveryError
 from schemas.bulk import UNREADABLE as UNREADABLE_KIND
-from schemas.bulk import FrameBatch, FrameWriter, SignalBatch, SignalReader
+from schemas.bulk import SignalBatch, varint
 from schemas.codec import Codec
 from schemas.fusion_config import PARAMETERS, FusionConfig
-from schemas.records import LedgerEntry, SessionStarted, Signal
+from schemas.records import LedgerEntry, SessionControl, SessionStarted, Signal
 from schemas.vocabulary import BLENDSHAPES, Modality, Stage
 
 MODALITIES: Final = (Modality.FACE.value, Modality.SPEECH.value, "")
@@ -61,7 +57,7 @@ OUTPUT_FRAMES: Final = 4_096
 FIRST_CAPACITY: Final = 16
 
 MAGIC: Final = b"affectstream-shard\n"
-SNAPSHOT_VERSION: Final = 1
+SNAPSHOT_VERSION: Final = 2
 
 
 # Plain tuples: there are tens of thousands a second.
@@ -112,12 +108,15 @@ class Shard:
         self.next_offset = -1
         """Offset of the next message to take; -1 before the first."""
         codec = codec or Codec()
-        self._reader = SignalReader(codec)
-        self._writer = FrameWriter(codec)
+        self._decoder = SignalDecoder(codec)
+        self._encoder = FrameEncoder(codec)
         self._state = new_state(FIRST_CAPACITY)
         self._output = new_output(OUTPUT_FRAMES)
+        self._work = core.workspace()
         self._row_of: dict[bytes, int] = {}
         self._session_of: list[bytes] = [b""] * FIRST_CAPACITY
+        self._suffix_of: list[bytes] = [b""] * FIRST_CAPACITY
+        # How a row's frames end: the session, as Avro writes it.
         self._free = list(range(FIRST_CAPACITY))
 
     @property
@@ -136,7 +135,7 @@ class Shard:
         if not messages:
             return result
         result.taken = len(messages)
-        signals = self._reader.read([value for _, _, value in messages])
+        signals = self._decoder.read([value for _, _, value in messages])
         batch = layout.Batch(
             rows=np.full(len(messages), -1, np.int64),
             modality=signals.kind,
@@ -185,7 +184,7 @@ class Shard:
         batch.rows[begin:end] = [find(session, -1) for session in signals.sessions[begin:end]]
         at = begin
         while at < end:
-            at = core.fuse(at, end, batch, self._state, self._output)
+            at = core.fuse(at, end, batch, self._state, self._output, self._work)
             if at < end:
                 self._empty_output(result)
         self._free_silent(result)
@@ -195,20 +194,23 @@ class Shard:
         for i in (unknown + begin).tolist():
             session = signals.sessions[i].decode()
             at_us = int(signals.stamps[i, 0])
-            result.ledger.append(self._entry(session, MODALITIES[signals.kind[i]], UNKNOWN_SESSION, at_us))
+            modality, sequence = MODALITIES[signals.kind[i]], int(signals.sequence[i])
+            result.ledger.append(self._entry(session, modality, UNKNOWN_SESSION, at_us, sequence=sequence))
 
     def _lifecycle(self, signal: Signal, result: Step) -> int:
-        """Start or end a session; returns the outcome."""
+        """Start, steer or end a session; returns the outcome."""
         session = signal.session_id.encode()
         row = self._row_of.get(session)
         instant = signal.captured_at_us
         if row is None and not isinstance(signal.payload, SessionStarted):
-            result.ledger.append(self._entry(signal.session_id, "", UNKNOWN_SESSION, instant))
+            entry = self._entry(signal.session_id, "", UNKNOWN_SESSION, instant, sequence=signal.sequence)
+            result.ledger.append(entry)
             return UNKNOWN_SESSION
         if row is None:
             outcome, detail = self._start(session, signal)
             if outcome == INVALID:
-                result.ledger.append(self._entry(signal.session_id, "", INVALID, instant, detail=detail))
+                entry = self._entry(signal.session_id, "", INVALID, instant, sequence=signal.sequence, detail=detail)
+                result.ledger.append(entry)
                 return INVALID
             row = self._row_of[session]
         else:
@@ -221,9 +223,12 @@ class Shard:
             self._state.rows[row]["seen_us"] = self._state.partition[layout.CLOCK]
             core.observe_time(self._state, instant)
             self._state.rows[row]["seen_us"] = self._state.partition[layout.CLOCK]
-        if outcome == USED and not isinstance(signal.payload, SessionStarted):
+        if outcome == USED and isinstance(signal.payload, SessionControl):
+            # A newer request that comes before the ticks of an older one replaces it.
+            self._state.rows[row]["reset_us"] = instant
+        elif outcome == USED and not isinstance(signal.payload, SessionStarted):
             self._make_room(int(self._state.rows[row]["most_ticks"]), result)
-            core.end_session(row, instant, self._state, self._output)
+            core.end_session(row, instant, self._state, self._output, self._work)
             self._release([row], "ended", result)
         self._free_silent(result)
         return outcome
@@ -236,7 +241,7 @@ class Shard:
             return INVALID, "captured_at_us is out of range"
         try:
             parameters = checked_parameters(payload.config)
-            neutral, gain = checked_calibration(payload)
+            given = checked_calibration(payload)
         except ValueError as error:
             return INVALID, str(error)
         if not self._free:
@@ -244,6 +249,7 @@ class Shard:
         r = heapq.heappop(self._free)
         self._row_of[session] = r
         self._session_of[r] = session
+        self._suffix_of[r] = varint(len(session)) + session
         row = self._state.rows[r]
         self._state.rows[r] = np.zeros((), ROW)
         row["active"] = ACTIVE
@@ -264,8 +270,7 @@ class Shard:
         row["newest_us"] = row["sequence"] = -1
         row["ledger_due"] = LEDGER_TICKS
         row["config"] = list(parameters.values())
-        row["au_neutral"] = neutral
-        row["au_gain"] = gain
+        calibration.prepare(row, given)
         return USED, ""
 
     def _grow(self) -> None:
@@ -281,6 +286,7 @@ class Shard:
         new.partition[:] = old.partition
         self._state = new
         self._session_of += [b""] * (capacity - count)
+        self._suffix_of += [b""] * (capacity - count)
 
     def _free_silent(self, result: Step) -> None:
         if self._state.partition[FREED] == 0:
@@ -298,7 +304,7 @@ class Shard:
         for r in rows:
             self._state.rows[r]["active"] = layout.FREE
             del self._row_of[self._session_of[r]]
-            self._session_of[r] = b""
+            self._session_of[r] = self._suffix_of[r] = b""
             heapq.heappush(self._free, r)
         result.freed[reason] = result.freed.get(reason, 0) + len(rows)
 
@@ -313,28 +319,7 @@ class Shard:
             rows = output.row[:frames].tolist()
             sessions = [self._session_of[r] for r in rows]
             flags = output.flags[:frames]
-            values = self._writer.write(
-                FrameBatch(
-                    captured_at_us=output.tick_us[:frames],
-                    face_hops_ms=output.hops[:frames, FACE],
-                    speech_hops_ms=output.hops[:frames, SPEECH],
-                    emotions=output.emotions[:frames],
-                    affect=output.affect[:frames],
-                    levels=output.levels[:frames],
-                    aus=output.aus[:frames],
-                    angles=output.angles[:frames],
-                    blendshapes=output.blendshapes[:frames],
-                    visemes=output.visemes[:frames],
-                    discontinuity=flags[:, FLAG_DISCONTINUITY],
-                    face_live=flags[:, FLAG_FACE_LIVE],
-                    speech_live=flags[:, FLAG_SPEECH_LIVE],
-                    viseme_mouth=flags[:, FLAG_VISEME_MOUTH],
-                    closed_by_max_wait=flags[:, FLAG_MAX_WAIT],
-                    mapping=flags[:, FLAG_MAPPING],
-                    sequence=output.tick[:frames],
-                    sessions=sessions,
-                )
-            )
+            values = self._encoder.write(output, [self._suffix_of[r] for r in rows])
             result.frames += zip(sessions, values, strict=True)
             counts = np.bincount(flags[:, FLAG_CLOSED_BY], minlength=len(CLOSED_BY)).tolist()
             for name, count in zip(CLOSED_BY, counts, strict=True):
@@ -353,13 +338,20 @@ class Shard:
                     count = int(output.entry_counts[entry, modality, outcome])
                     if count:
                         result.ledger.append(
-                            self._entry(session, MODALITIES[modality], outcome, instant, count=count, tick=tick)
+                            self._entry(session, MODALITIES[modality], outcome, instant, count=count, sequence=tick)
                         )
         output.used[FRAMES] = output.used[ENTRIES] = 0
 
     @staticmethod
     def _entry(
-        session: str, modality: str, outcome: int, instant_us: int, *, count: int = 1, tick: int = -1, detail: str = ""
+        session: str,
+        modality: str,
+        outcome: int,
+        instant_us: int,
+        *,
+        count: int = 1,
+        sequence: int = -1,
+        detail: str = "",
     ) -> LedgerEntry:
         return LedgerEntry(
             recorded_at_us=instant_us,
@@ -367,8 +359,8 @@ class Shard:
             modality=modality,
             outcome=OUTCOMES[outcome],
             count=count,
-            first_sequence=tick,
-            last_sequence=tick,
+            first_sequence=sequence,
+            last_sequence=sequence,
             session_id=session,
             detail=detail,
         )
@@ -398,13 +390,16 @@ class Shard:
             "ids": [len(session) for session in sessions],
         }
         packed = self._state.rows[rows]
-        parts: list[bytes] = [rows.tobytes(), packed.tobytes(), b"".join(sessions)]
+        parts: list[Any] = [rows, packed.view(np.uint8), b"".join(sessions)]
         for modality, values, stamps in _rings(self._state):
             which, slot = _used_slots(rows, packed, modality)
-            parts += [stamps[which, slot].tobytes(), values[which, slot].tobytes()]
+            parts += [stamps[which, slot], values[which, slot]]
         text = json.dumps(header).encode()
-        body = b"".join([struct.pack("<I", len(text)), text, *parts])
-        return MAGIC + struct.pack("<I", zlib.crc32(body)) + body
+        body = [struct.pack("<I", len(text)), text, *parts]
+        checksum = 0
+        for part in body:
+            checksum = zlib.crc32(part, checksum)
+        return b"".join([MAGIC, struct.pack("<I", checksum), *body])
 
     @classmethod
     def restore(cls, data: bytes, partitions: int, codec: Codec | None = None) -> "Shard":
@@ -421,6 +416,7 @@ class Shard:
         for r, length in zip(rows.tolist(), header["ids"], strict=True):
             session = body.take(length)
             shard._session_of[r] = session
+            shard._suffix_of[r] = varint(length) + session
             shard._row_of[session] = r
         for modality, values, stamps in _rings(state):
             which, slot = _used_slots(rows, packed, modality)
@@ -436,13 +432,13 @@ class Shard:
 
 
 def checked_parameters(config: FusionConfig) -> dict[str, float]:
-    """Every known parameter of a session: recorded, or its default if the recording is older than the parameter.
+    """Every known parameter of a session: recorded, or what sessions older than it were fused by.
 
     Raises ValueError on one that is not a number within its range.
     """
     found = {}
     for name, parameter in PARAMETERS.items():
-        value = config.parameters.get(name, parameter.default)
+        value = config.parameters.get(name, parameter.unrecorded)
         if not parameter.minimum <= value <= parameter.maximum:
             msg = f"{name} = {value} is outside [{parameter.minimum}, {parameter.maximum}]"
             raise ValueError(msg)
@@ -453,12 +449,12 @@ def checked_parameters(config: FusionConfig) -> dict[str, float]:
     return found
 
 
-def checked_calibration(started: SessionStarted) -> tuple[Sequence[float], Sequence[float]]:
-    """Neutral AUs (0..1) and gains (0..10) of a session; identity without calibration; ValueError if unusable."""
-    calibration = started.calibration
-    if calibration is None:
-        return (0.0,) * layout.N_AUS, (1.0,) * layout.N_AUS
-    neutral, gain = calibration.au_neutral, calibration.au_gain
+def checked_calibration(started: SessionStarted) -> tuple[Sequence[float], Sequence[float]] | None:
+    """Neutral AUs (0..1) and gains (0..10) that a session was given, if any; ValueError if they cannot be used."""
+    given = started.calibration
+    if given is None:
+        return None
+    neutral, gain = given.au_neutral, given.au_gain
     if len(neutral) != layout.N_AUS or len(gain) != layout.N_AUS:
         msg = f"calibration must have {layout.N_AUS} neutral intensities and gains"
         raise ValueError(msg)

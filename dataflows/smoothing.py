@@ -113,21 +113,24 @@ def smooth(kind: int, position: Any, velocity: Any, target: Any, config: Any, mo
                 tau_ms = config[P_TAU_POSE_MS]
             elif group == EMOTION_GROUP:
                 tau_ms = config[P_TAU_EMOTION_MS]
+            # What does not lag decays at once: a decay of 0 leaves the target, standing still.
             rate = 0.0
+            decay = 0.0
             if tau_ms >= 1e-3:
                 rate = (2e3 if kind == SPRING else 1e3) / tau_ms
+                decay = math.exp(-rate * STEP_S)
             scratch[0, group] = rate
-            scratch[1, group] = math.exp(-rate * STEP_S)
-        for j in range(CHANNELS):
-            rate = scratch[0, GROUP[j]]
-            decay = scratch[1, GROUP[j]]
-            if rate == 0.0:
-                position[j] = target[j]
-                velocity[j] = 0.0
-            elif kind == SPRING:
-                position[j], velocity[j] = spring(position[j], velocity[j], target[j], rate, decay)
-            else:
-                position[j] = target[j] + (position[j] - target[j]) * decay
+            scratch[1, group] = decay
+        rates = scratch[0]
+        decays = scratch[1]
+        if kind == SPRING:
+            for j in range(CHANNELS):
+                position[j], velocity[j] = spring(
+                    position[j], velocity[j], target[j], rates[GROUP[j]], decays[GROUP[j]]
+                )
+        else:
+            for j in range(CHANNELS):
+                position[j] = target[j] + (position[j] - target[j]) * decays[GROUP[j]]
     else:
         slow = one_euro_share(DERIVATIVE_CUTOFF_HZ)
         for j in range(CHANNELS):

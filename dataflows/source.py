@@ -1,15 +1,16 @@
 """The ``signals`` topic as a Bytewax source: one consumer a process, a partition's snapshot is its next offset."""
 
 import logging
-import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from dataflows.context import Context
+from dataflows.context import Context, Interrupted
+from dataflows.ownership import Ownership
 from dataflows.shard import Message
+from dataflows.store import GROUP
 from runtime.errors import BrokerError, RecoveryError
 from runtime.kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition, consumer, is_fatal
 from runtime.kafka import Message as KafkaMessage
@@ -17,12 +18,12 @@ from schemas.topics import SIGNALS
 
 log = logging.getLogger(__name__)
 
-GROUP: Final = "fusion"
-"""Consumer group whose committed offsets tell lag tools, and a start without its store, how far fusion got."""
 BATCH: Final = 1_000
 """Records taken at once: few enough that a process that keeps being killed still completes an epoch."""
 IDLE_WAIT_S: Final = 0.02
-COMMIT_EVERY_S: Final = 1.0
+PROVEN_WITHIN_S: Final = 0.1
+PATIENCE_ON_STOP: Final = 8
+"""How often, once asked to stop, to wait again for the proof of ownership: less than a second in all."""
 AT_ONCE: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """A time to be woken at that has always passed: an empty batch must not cool the loop down."""
 
@@ -47,8 +48,6 @@ class SignalReader:
             context.settings, GROUP, auto_offset_reset="error", fetch_wait_max_ms=500, queued_min_messages=20_000
         )
         self._taken: dict[int, list[Message]] = {}
-        self._committed_at = 0.0
-        self._committed: dict[int, int] = {}
         self._down = False
 
     def assign(self, partition: int, offset: int | None) -> None:
@@ -116,33 +115,14 @@ class SignalReader:
         return taken
 
     def report(self, partition: int, offset: int) -> None:
-        """Tell the world that an epoch begins at ``offset``: lag as a metric, progress as a committed offset."""
+        """Tell the world that an epoch begins at ``offset``: lag as a metric."""
         place = TopicPartition(self._topic, partition, offset)
         _low, high = self._consumer.get_watermark_offsets(place, cached=True)
         if high >= 0:
             self._context.metrics.set("lag_records", max(0, high - offset), topic=SIGNALS, partition=str(partition))
 
-    def commit(self, offsets: dict[int, int]) -> None:
-        """Commit next offsets by partition, now and then; fusion itself goes on from its own store, not from these."""
-        if offsets == self._committed or time.monotonic() - self._committed_at < COMMIT_EVERY_S:
-            return
-        self._committed_at = time.monotonic()
-        self._committed = dict(offsets)
-        places = [TopicPartition(self._topic, partition, offset) for partition, offset in offsets.items()]
-        try:
-            self._consumer.commit(offsets=places, asynchronous=True)
-        except KafkaException as error:
-            log.debug("offsets not committed: %s", error)
-
-    def close(self, offsets: dict[int, int]) -> None:
-        """Commit ``offsets`` if the broker answers at once, and leave."""
-        try:
-            self._consumer.get_watermark_offsets(TopicPartition(self._topic, min(self._taken)), timeout=0.5)
-        except KafkaException:
-            log.info("the broker does not answer: offsets are not committed")
-        else:
-            self._committed_at = 0.0
-            self.commit(offsets)
+    def close(self) -> None:
+        """Leave."""
         self._consumer.close()
 
 
@@ -159,6 +139,8 @@ class SignalPartition(StatefulSourcePartition[Batch, int]):
         source = self._source
         if source.context.stop.is_set():
             raise StopIteration
+        if source.context.ownership is not None:
+            source.context.ownership.check()
         # One partition's turn serves all: waiting in each of them would add their waits up.
         if source.reader.empty and source.is_lead(self._partition):
             source.reader.fill()
@@ -174,9 +156,8 @@ class SignalPartition(StatefulSourcePartition[Batch, int]):
         return AT_ONCE
 
     def snapshot(self) -> int | None:
+        self._source.progress(self._partition, self._offset)
         # None: nothing read yet, so begin at the beginning.
-        if self._offset is not None:
-            self._source.progress(self._partition, self._offset)
         return self._offset
 
     def close(self) -> None:
@@ -211,11 +192,28 @@ class SignalSource(FixedPartitionedSource[Batch, int]):
         """The first open partition waits for records on behalf of all."""
         return partition == self._open[0]
 
-    def progress(self, partition: int, offset: int) -> None:
-        """An epoch ends at ``offset``. What was committed before it is durable by now: tell Kafka that much."""
-        self.reader.commit(self._offsets)
-        self._offsets[partition] = offset
-        self.reader.report(partition, offset)
+    def progress(self, partition: int, offset: int | None) -> None:
+        """An epoch ends at ``offset``, None if nothing was read yet.
+
+        What the epoch before ended with is durable by now: Kafka is told that much. Telling is at the same time the
+        proof that this process owns its partitions, and is done beside the work; but no epoch closes before the proof
+        that the one before gave rise to has been accepted.
+        """
+        ownership = self.context.ownership
+        if ownership is not None and self.is_lead(partition):
+            self._await_proof(ownership)
+            ownership.prove(self._offsets)
+        if offset is not None:
+            self._offsets[partition] = offset
+            self.reader.report(partition, offset)
+
+    def _await_proof(self, ownership: Ownership) -> None:
+        patience = PATIENCE_ON_STOP
+        while not ownership.proven(PROVEN_WITHIN_S):
+            if self.context.stop.is_set():
+                patience -= 1
+                if patience < 0:
+                    raise Interrupted
 
     def closed(self, partition: int, offset: int | None) -> None:
         """A partition has ended; the last one closes the consumer."""
@@ -223,5 +221,7 @@ class SignalSource(FixedPartitionedSource[Batch, int]):
         if offset is not None:
             self._offsets[partition] = offset
         if not self._open and self._reader is not None:
-            self._reader.close(self._offsets)
+            self._reader.close()
             self._reader = None
+            if self.context.ownership is not None:
+                self.context.ownership.prove(self._offsets)

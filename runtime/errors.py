@@ -6,8 +6,10 @@ AffectstreamError
 ├── BrokerError          Kafka refused, failed or could not be reached
 │   ├── QueueFull        the producer's bounded queue is full: slow down or shed
 │   ├── DeliveryFailed   a record was not acknowledged
+│   ├── Fenced           another process has taken over what this one held
 │   └── TopicMismatch    a topic exists, but not as topics.yaml says
 ├── RecoveryError        what a restarted role would go on from is missing, damaged or belongs elsewhere
+│   └── OwnershipLost    another process fuses these partitions now
 ├── TokenError           a token that does not open what it was shown to
 └── ModelError           a model file is missing, altered or does not answer as its manifest says
 
@@ -39,12 +41,20 @@ class DeliveryFailed(BrokerError):  # noqa: N818 - the same
     """At least one record was not acknowledged."""
 
 
+class Fenced(BrokerError):  # noqa: N818 - the same
+    """Another process has taken over what this one held, and Kafka refuses this one from now on."""
+
+
 class TopicMismatch(BrokerError):  # noqa: N818 - the same
     """A topic exists, but not as it should be."""
 
 
 class RecoveryError(AffectstreamError):
     """What a restarted role would go on from is missing, damaged or belongs elsewhere; nothing was changed."""
+
+
+class OwnershipLost(RecoveryError):  # noqa: N818 - the same
+    """Another process fuses these partitions now."""
 
 
 class TokenError(AffectstreamError):

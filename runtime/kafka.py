@@ -45,6 +45,7 @@ __all__ = [
     "Publisher",
     "TopicPartition",
     "consumer",
+    "delete_topics",
     "ensure_topics",
     "is_fatal",
     "murmur2_partition",
@@ -74,6 +75,11 @@ def common_config(settings: Settings) -> dict[str, Any]:
         "broker.address.family": "v4",
         "reconnect.backoff.ms": 20,
         "reconnect.backoff.max.ms": 250,
+        # After an outage every tenth of a second counts: the defaults wait for up to a second between attempts, and
+        # forget a broker that is down, only to find it anew (which took a producer up to 2 s).
+        "retry.backoff.ms": 20,
+        "retry.backoff.max.ms": 200,
+        "metadata.recovery.strategy": "none",
         "socket.keepalive.enable": True,
         # librdkafka would write a line to stderr for each attempt to reach a broker that is down: we say it ourselves.
         "error_cb": lambda error: log.debug("kafka client: %s", error),
@@ -501,6 +507,20 @@ def ensure_topics(settings: Settings) -> Mapping[str, int]:
         msg = f"topics must have equal numbers of partitions, but {listing}"
         raise TopicMismatch(msg)
     return counts
+
+
+def delete_topics(settings: Settings) -> None:
+    """Delete every topic of the deployment that ``settings`` names, and all that they hold; missing ones are fine.
+
+    Raises BrokerError if Kafka refuses.
+    """
+    admin = AdminClient(common_config(settings))
+    for name, future in admin.delete_topics([settings.topic(name) for name in topic_specs()]).items():  # type: ignore[arg-type]  # names come from topic_specs()
+        try:
+            future.result(timeout=30)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise BrokerError(f"cannot delete topic {name}: {error}") from error
 
 
 def _settled_partition_count(settings: Settings, name: str) -> int:

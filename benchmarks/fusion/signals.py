@@ -42,8 +42,13 @@ PREFIX_BYTES: Final = 10
 STAMPS: Final = 5
 STAMP_BYTES: Final = 8
 
-AGREEING: Final = FusionConfig.of({"face_slack_ms": 0.0, "speech_slack_ms": 0.0, "staleness_context": 0.0})
-"""With no slack and no staleness a tick holds exactly what a window that ends with it holds."""
+AGREEING: Final = FusionConfig.of(
+    {"face_slack_ms": 0.0, "speech_slack_ms": 0.0, "staleness_context": 0.0, "calibration_seconds": 0.0}
+)
+"""With no slack and no staleness a tick holds exactly what a window that ends with it holds.
+
+Nothing is calibrated: the peers that have the maths written out for themselves do not learn faces.
+"""
 
 
 def varints(values: Int64s, width: int) -> Bytes2D:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import fastavro
 
-from dataflows import core, layout
+from dataflows import calibration, core, layout
 from dataflows.alignment import first_tick_us, tick_us
 from schemas.bulk import ARRAY_LENGTHS, FACE_COLUMNS, SPEECH_COLUMNS
 from schemas.codec import Codec, parsed_schema
@@ -159,9 +159,8 @@ class Session:
         row["smoothing"] = layout.SMOOTHINGS.index(config["smoothing"])
         row["live_us"] = round(config["parameters"]["live_ms"] * 1e3)
         row["config"] = [config["parameters"][name] for name in PARAMETERS]
-        calibration = payload["calibration"]
-        row["au_neutral"] = 0.0 if calibration is None else calibration[1]["au_neutral"]
-        row["au_gain"] = 1.0 if calibration is None else calibration[1]["au_gain"]
+        given = payload["calibration"]
+        calibration.prepare(row, None if given is None else (given[1]["au_neutral"], given[1]["au_gain"]))
 
     @staticmethod
     def _hold(row: Any, modality: int, stamps: Any, values: Any, sample: Sample) -> None:

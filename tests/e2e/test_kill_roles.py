@@ -1,7 +1,7 @@
 """SIGKILL every part in turn while a session streams: the stream resumes, and no row is lost or doubled.
 
-On an idle machine with two cores frames flow again within 5 s of every kill (the log says after how long). Timings do
-not gate tests, for machines that run tests are not idle: the deadlines here are three times that.
+On an idle machine with two cores frames flow again within 4 s of every kill (the log says after how long). Timings do
+not gate tests, for machines that run tests are not idle: the deadlines here only end a test that hangs.
 """
 
 import logging
@@ -24,9 +24,11 @@ from tests.support.waiting import eventually
 
 log = logging.getLogger(__name__)
 
-RESUME_S = 15.0
-READY_S = 30.0
+RESUME_S = 60.0
+READY_S = 60.0
 STEADY_S = 2.0
+MOST_PICTURES_LOST = 90
+"""Three seconds of pictures."""
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def deployment(tmp_path):
     deployment.stop()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_a_session_survives_the_death_of_every_part(deployment):
     with required():
         sample = prepare(deployment.settings, print)
@@ -65,7 +67,7 @@ def test_a_session_survives_the_death_of_every_part(deployment):
     def frames_beyond(instant_ms: float) -> bool:
         return player.observation is not None and player.observation.newest_ms > instant_ms
 
-    polled(lambda: frames_beyond(time.time() * 1_000 - 1_000), 20, "the first frames")
+    polled(lambda: frames_beyond(time.time() * 1_000 - 1_000), RESUME_S, "the first frames")
     resumed_s, ready_s = {}, {}
     for name in [*(role.value for role in RoleName), BROKER]:
         child = supervisor.children[name]
@@ -82,16 +84,19 @@ def test_a_session_survives_the_death_of_every_part(deployment):
 
     player.stop()
     assert player.error is None
+    auditor = Auditor(deployment.settings, deployment.addresses.analytics, SystemClock())
+    topics, balance = auditor.settle(player.session_id, deadline_s=90, meanwhile=supervisor.poll)
+    assert {topic: verdict for topic, verdict in topics.items() if not verdict.complete} == {}
+    # Exact in spite of all the deaths: every number in the log has its outcome at the worker, every use its signal,
+    # every signal its outcome in fusion, and no tick is missing.
+    assert [check for check in balance["checks"] if not check["balanced"]] == []
+    # Sound is sent again until it is safe. A picture that was under way when the edge died is gone, and is counted.
+    log.info("unseen: %s", balance["unseen"])
+    assert balance["unseen"]["speech"]["items"] == 0
+    assert balance["unseen"]["face"]["items"] < MOST_PICTURES_LOST
+    assert topics["avatar.frames"].rows > 300
+    assert player.observation.repeated == 0  # nor out of order
+    # Nobody died but by our hand.
     assert {name: child.restarts for name, child in supervisor.children.items()} == dict.fromkeys(
         [BROKER, *(role.value for role in RoleName)], 1
     )
-    auditor = Auditor(deployment.settings, deployment.addresses.analytics, SystemClock())
-    topics, balance = auditor.settle(player.session_id, deadline_s=40, meanwhile=supervisor.poll)
-    assert {topic: verdict for topic, verdict in topics.items() if not verdict.complete} == {}
-    # A killed process takes the last second of its ledger with it, never an item: whatever a stage was given came out
-    # of it or is accounted for. What the edge says that it used is checked against the log in the undisturbed demo.
-    unbalanced = [check for check in balance["checks"] if not check["balanced"]]
-    log.info("not balanced: %s", unbalanced)
-    assert [check for check in unbalanced if check["missing"] and check["name"] != "media_to_edge"] == []
-    assert topics["avatar.frames"].rows > 300
-    assert player.observation.repeated == 0

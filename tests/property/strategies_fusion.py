@@ -10,7 +10,7 @@ from schemas.codec import Codec
 from schemas.fusion_config import FusionConfig
 from schemas.records import Calibration, FaceSignal, Signal, SpeechSignal
 from schemas.vocabulary import AUS
-from tests.support.signals import START_US, ended, face_signal, sample, speech_signal, started
+from tests.support.signals import START_US, ended, face_signal, reset, sample, speech_signal, started
 
 NAN, INF = float("nan"), float("inf")
 HOUR_US = 3_600_000_000
@@ -34,13 +34,14 @@ class Event:
 
 def configs() -> st.SearchStrategy[FusionConfig]:
     return st.builds(
-        lambda mapping, smoothing, wait, slack, gap, live: FusionConfig.of(
+        lambda mapping, smoothing, wait, slack, gap, live, calibration: FusionConfig.of(
             {
                 "max_wait_ms": wait,
                 "face_slack_ms": slack,
                 "speech_slack_ms": slack,
                 "max_gap_ms": gap,
                 "live_ms": live,
+                "calibration_seconds": calibration,
             },
             mapping=mapping,
             smoothing=smoothing,
@@ -51,6 +52,7 @@ def configs() -> st.SearchStrategy[FusionConfig]:
         st.sampled_from([0.0, 33.0, 120.0]),
         st.sampled_from([100.0, 400.0, 1000.0]),
         st.sampled_from([50.0, 200.0, 500.0]),
+        st.sampled_from([0.0, 0.05, 0.3, 3.0]),
     )
 
 
@@ -58,7 +60,7 @@ def events(sessions: int) -> st.SearchStrategy[Event]:
     return st.builds(
         Event,
         session=st.integers(0, sessions - 1),
-        kind=st.sampled_from(["face"] * 16 + ["speech"] * 16 + ["start", "end", "garbage", "unknown", "lost"]),
+        kind=st.sampled_from(["face"] * 16 + ["speech"] * 16 + ["start", "end", "reset", "garbage", "unknown", "lost"]),
         step_us=st.one_of(
             *[st.integers(0, 45_000)] * 20,
             *[st.integers(-200_000, 700_000)] * 3,
@@ -114,8 +116,11 @@ def build(plan: list[Event], config_list: list[FusionConfig], seed: int) -> list
         if event.kind == "unknown":
             put(sample("nobody", at, 0, face_signal(t_s, rng)))
             continue
-        if event.kind in {"start", "end"}:
-            signal = started(name, at, config=config_list[i]) if event.kind == "start" else ended(name, at)
+        if event.kind in {"start", "end", "reset"}:
+            if event.kind == "start":
+                signal = started(name, at, config=config_list[i])
+            else:
+                signal = ended(name, at) if event.kind == "end" else reset(name, at)
             put(corrupted(signal, event.corruption, rng))
             continue
         now[i] = at
@@ -137,7 +142,7 @@ def random_event(rng: Random, sessions: int, hostility: float) -> Event:
         return event
     odd = rng.randrange(5)
     if odd == 0:
-        return replace(event, kind=rng.choice(["start", "garbage", "unknown", "lost", "lost", "end"]))
+        return replace(event, kind=rng.choice(["start", "garbage", "unknown", "lost", "lost", "end", "reset", "reset"]))
     if odd == 1:
         return replace(event, step_us=rng.choice([-HOUR_US, HOUR_US, 1_500_000, -5_000_000]))
     if odd == 2:

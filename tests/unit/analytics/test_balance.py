@@ -1,6 +1,6 @@
 import pytest
 
-from analytics.balance import Entry, Facts, Ranges, account, balance, compare, fusion_counts
+from analytics.balance import Entry, Facts, Ranges, account, balance, compare, fusion_counts, unseen
 from schemas.vocabulary import Modality, Stage
 
 
@@ -45,6 +45,14 @@ def test_an_item_noted_twice_by_a_restarted_worker_counts_once_and_used_wins():
     assert mine.dropped.ranges == ((51, 55),)
     assert mine.unnumbered == {"unreadable": 2}
     assert mine.accounted.ranges == ((0, 60),)
+    assert mine.by_outcome == {"used": 56, "stale": 5, "unreadable": 2}
+
+
+def test_what_came_of_an_item_proves_that_it_was_used():
+    entries = [entry("face_worker", "face", "used", 0, 3), entry("face_worker", "face", "stale", 4, 9)]
+    mine = account(entries, Stage.FACE_WORKER, "face", proven=Ranges([(3, 6)]))
+    assert mine.used.ranges == ((0, 6),)
+    assert mine.by_outcome == {"used": 7, "stale": 3}
 
 
 def test_a_fusion_entry_published_again_after_a_crash_counts_once():
@@ -101,7 +109,6 @@ def test_a_session_without_losses_balances():
         ({"signal_records": {"": 2, "face": 99, "speech": 40}}, "signals_to_fusion"),
         ({"signal_records": {"": 2, "face": 98, "speech": 39}}, "signals_to_fusion"),
         ({"frame_gaps": Ranges([(7, 8)])}, "frames"),
-        ({"media": {Modality.FACE: Ranges([(0, 98)])}}, "media_to_edge"),
     ],
 )
 def test_each_loss_is_found(changed, name):
@@ -113,3 +120,53 @@ def test_a_picture_that_the_worker_never_saw_is_found():
     entries = [e for e in entries if e.outcome != "stale"]
     bad = [c for c in balance(entries, facts) if not c.balanced]
     assert [(c.name, c.missing, c.examples) for c in bad] == [("edge_to_worker", 2, ((98, 99),))]
+
+
+def test_a_picture_that_the_edge_says_it_used_but_the_log_lacks_is_found():
+    checks = balance(*session(media={Modality.FACE: Ranges([(0, 98)])}))
+    bad = [(c.name, c.missing, c.surplus) for c in checks if not c.balanced]
+    assert bad == [("media_to_edge", 1, 0), ("edge_to_worker", 0, 1)]
+
+
+def test_a_face_signal_of_a_picture_that_the_worker_does_not_know_is_found():
+    bad = [c for c in balance(*session(face_signals=Ranges([(0, 97), (100, 100)]))) if not c.balanced]
+    assert [(c.name, c.missing, c.surplus, c.examples) for c in bad] == [("worker_to_signals", 0, 1, ((100, 100),))]
+
+
+def test_entries_that_died_with_a_killed_edge_are_proven_by_the_log():
+    entries, facts = session()
+    entries = [e for e in entries if e.stage != "ingest"]
+    entries += [entry("ingest", "face", "used", 0, 60), entry("ingest", "speech", "used", 20, 79)]
+    assert [c for c in balance(entries, facts) if not c.balanced] == []
+
+
+def test_entries_that_died_with_a_killed_edge_are_proven_by_the_worker_once_the_log_is_gone():
+    entries, facts = session(media={})
+    entries = [e for e in entries if e.stage != "ingest"]
+    entries += [entry("ingest", "face", "used", 0, 60), entry("ingest", "speech", "used", 20, 79)]
+    assert [c for c in balance(entries, facts) if not c.balanced] == []
+
+
+def test_pictures_that_a_killed_worker_used_and_its_successor_found_stale_balance():
+    entries, facts = session()
+    entries = [e for e in entries if e.stage != "face_worker"]
+    entries += [
+        entry("face_worker", "face", "used", 0, 49),
+        entry("face_worker", "face", "stale", 50, 79),
+        entry("face_worker", "face", "used", 80, 97),
+        entry("face_worker", "face", "stale", 98, 99),
+    ]
+    assert [c for c in balance(entries, facts) if not c.balanced] == []
+
+
+def test_numbers_of_which_there_is_no_trace_are_unseen():
+    entries, facts = session(media={Modality.FACE: Ranges([(0, 9), (15, 98)]), Modality.SPEECH: Ranges([(3, 79)])})
+    entries = [e for e in entries if not (e.stage == "ingest" and e.outcome == "used")]
+    entries += [entry("ingest", "face", "replaced_by_newer", 10, 12), entry("ingest", "face", "too_large", 101, 101)]
+    found = unseen(entries, facts)
+    assert found[Modality.FACE].ranges == ((13, 14), (99, 99))
+    assert found[Modality.SPEECH].ranges == ((0, 2),)
+
+
+def test_what_is_unseen_is_not_asked_of_a_log_that_has_forgotten():
+    assert unseen(*session(media={})) == {}

@@ -8,7 +8,7 @@ import pytest
 from analytics.errors import RowError
 from analytics.migrations import read_migrations
 from analytics.rows import BUILDERS, RECORD_OF, TABLES_OF, Batch, build, route
-from schemas.records import DeadLetter, Record
+from schemas.records import DeadLetter, Record, SessionControl
 from schemas.topics import topic_specs
 from schemas.vocabulary import AUS, BLENDSHAPES, VISEMES
 from tests.support.golden import examples
@@ -95,8 +95,9 @@ def test_a_dead_letter_keeps_sizes_and_no_content():
 
 
 def test_lifecycle_rows():
-    rows = table_of(started("s", subject="p1"), ended("s", 1_800_000_001_000_000)).to_pylist()
-    assert [row["kind"] for row in rows] == ["started", "ended"]
+    again = replace(started("s"), payload=SessionControl("reset_calibration"))
+    rows = table_of(started("s", subject="p1"), ended("s", 1_800_000_001_000_000), again).to_pylist()
+    assert [row["kind"] for row in rows] == ["started", "ended", "reset_calibration"]
     assert dict(rows[0]["parameters"])["max_wait_ms"] == 120.0
     assert (rows[0]["subject"], rows[1]["subject"], rows[1]["end_reason"]) == ("p1", "", "client_closed")
 

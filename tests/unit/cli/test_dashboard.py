@@ -3,11 +3,12 @@ import io
 from prometheus_client import generate_latest
 from rich.console import Console
 
-from cli.dashboard import WIDTH, Flow, render
+from cli.dashboard import SPANS, WIDTH, Flow, render
 from cli.roles import RoleName
 from cli.supervisor import Child, ChildSpec
 from cli.telemetry import Samples
 from runtime.metrics import Metrics
+from schemas.vocabulary import Modality, Outcome
 
 
 def readings(**roles: Metrics) -> dict[str, Samples]:
@@ -43,7 +44,7 @@ def test_a_restarted_role_counts_anew_and_rates_stay_positive():
 def test_the_view_fits_eighty_columns_and_shows_what_matters():
     flow, ingest, egress = Flow(), Metrics("ingest"), Metrics("egress")
     ingest.set("sessions_active", 3)
-    ingest.count("dropped_total", 7, modality="video", outcome="replaced_by_newer")
+    ingest.count("dropped_total", 7, modality="face", outcome="replaced_by_newer")
     flow.add(0.0, readings())
     for _ in range(100):
         egress.observe("hop_seconds", 0.0395, hop="face_captured_to_relayed")
@@ -53,5 +54,24 @@ def test_the_view_fits_eighty_columns_and_shows_what_matters():
     Console(file=output, width=200).print(render("http://127.0.0.1:8420", 61.5, {"speech-worker": child}, flow))
     text = output.getvalue()
     assert max(len(line.rstrip()) for line in text.splitlines()) <= WIDTH
-    for shown in ("sessions 3", "restarting", "12", "video replaced_by_newer", "in all", "39.", "up 01:01"):
+    for shown in ("sessions 3", "restarting", "12", "face replaced", "in all", "39.", "up 01:01"):
         assert shown in text
+
+
+def test_the_view_of_a_bad_day_fits_a_terminal_of_24_lines():
+    flow, ingest, egress = Flow(), Metrics("ingest"), Metrics("egress")
+    for modality in Modality:
+        for outcome in Outcome:
+            ingest.count("dropped_total", 99_999, modality=modality.value, outcome=outcome.value)
+    flow.add(0.0, readings())
+    for modality in Modality:
+        for _, span in SPANS:
+            egress.observe("hop_seconds", 9.9, hop=f"{modality.value}_{span}")
+    flow.add(1.0, readings(ingest=ingest, egress=egress))
+    children = {
+        name: Child(ChildSpec(name, [], {}, None, lambda _since: True), state="waiting", restarts=99)
+        for name in ("kafka", *RoleName)
+    }
+    output = io.StringIO()
+    Console(file=output, width=80).print(render("http://127.0.0.1:8420", 61.5, children, flow))
+    assert len(output.getvalue().splitlines()) <= 23  # and the cursor's line

@@ -22,6 +22,7 @@ from tests.support.signals import (
     face_signal,
     interleaved,
     messages,
+    reset,
     sample,
     session_log,
     speech_signal,
@@ -173,6 +174,74 @@ def test_calibration_comes_from_the_session() -> None:
     calibrated = started("talk", calibration=Calibration(neutral, (1.0,) * len(AUS)))
     frames, _, _ = fused(calibrated, *conversation(3.5)[1:])
     assert frames[90].aus[AUS.index("AU12")] < 5
+
+
+REST = (0.2,) * len(AUS)
+
+
+def resting(seconds: float, *, start_us: int = START_US, first: int = 0, aus: tuple[float, ...] = REST) -> list[Signal]:
+    """Pictures of a face that looks into the camera and does nothing, 30 a second."""
+    payload = replace(face_signal(0.0, Random(0)), au_intensities=aus, yaw_deg=0.0, pitch_deg=0.0)
+    return [
+        sample("talk", start_us + n * 1_000_000 // 30 + 1_000, first + n, payload) for n in range(round(seconds * 30))
+    ]
+
+
+def au04(frames: list[AvatarFrame]) -> list[int]:
+    return [frame.aus[AUS.index("AU04")] for frame in frames]
+
+
+def start(seconds: float = 1.0) -> Signal:
+    return started("talk", config=FusionConfig.of({"calibration_seconds": seconds}), speech=False)
+
+
+def test_the_neutral_face_is_learned_and_taken_off() -> None:
+    frames, _, _ = fused(start(), *resting(2.0))
+    assert au04(frames)[1] > 0.15 * 255
+    assert max(au04(frames)[31:]) < 0.02 * 255
+    unlearned, _, _ = fused(start(0.0), *resting(2.0))
+    assert set(au04(unlearned)[1:]) == {51}
+
+
+def test_a_reset_takes_effect_at_its_instant_wherever_it_stands_in_the_log() -> None:
+    frown = (0.35,) * len(AUS)
+    signals = [start(), *resting(2.0), *resting(2.0, start_us=START_US + 2_000_000, first=60, aus=frown)]
+    ask = reset("talk", START_US + 2_500_000)
+    # Not later: of the tick at its instant, a picture within the slack before it is enough.
+    with_it = [fused(*signals[:place], ask, *signals[place:])[0] for place in (1, 30, 75)]
+    assert repr(with_it[0]) == repr(with_it[1]) == repr(with_it[2])  # there are NaNs in them
+    aus = au04(with_it[0])
+    assert aus[74] == aus[65] > 0.15 * 255
+    assert aus[76] < aus[75] <= aus[74]
+    assert max(aus[107:]) < 0.12 * 255  # 0.35 is believed to be 0.25 of rest
+
+
+def test_a_late_reset_begins_at_the_oldest_open_tick() -> None:
+    signals = [start(), *resting(3.0)]
+    shard = Shard(0, 1)
+    step = shard.step(messages([*signals, reset("talk", START_US + 10)]))
+    row = shard._state.rows[shard._row_of[b"talk"]]
+    assert (row["learned"], row["reset_us"]) == (30, START_US + 10)
+    after = resting(0.5, start_us=START_US + 3_000_000, first=90)
+    shard.step(messages(after, first_offset=len(signals) + 1))
+    assert row["reset_us"] == -1
+    assert 10 <= row["learned"] <= 15
+    assert step.outcomes["used"] == len(signals) + 1
+    assert shard.open_counts()["talk", "", "used"] == 2
+
+
+def test_an_older_recording_was_not_calibrated() -> None:
+    config = replace(FusionConfig.of(), parameters={"max_wait_ms": 120.0})
+    frames, _, _ = fused(started("talk", config=config, speech=False), *resting(4.0))
+    assert set(au04(frames)[1:]) == {51}
+
+
+def test_single_records_are_told_apart_in_the_ledger() -> None:
+    stranger = sample("nobody", START_US, 7, face_signal(0.0, Random(0)))
+    step = fused(stranger, replace(stranger, sequence=8), reset("nobody", START_US))[1]
+    found = sorted((e.modality, e.first_sequence, e.last_sequence) for e in step.ledger)
+    assert found == [("", 0, 0), ("face", 7, 7), ("face", 8, 8)]
+    assert len(set(step.ledger)) == 3
 
 
 def test_counts_are_written_every_300_ticks() -> None:

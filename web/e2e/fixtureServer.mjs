@@ -3,7 +3,8 @@
  * web/dist, opens sessions, answers media with clock probes, and plays scripted avatar frames.
  *
  * The id of a watched session says what it plays: `smile`, `surprise`, `sad`, `angry`, `speech`, `tour` (all in turn),
- * `stall` (stops after 2 s), `end` (closes after 2 s), `refuse` (closes at once: bad token).
+ * `stall` (stops after 2 s), `end` (closes after 2 s), `refuse` (closes at once: bad
+ * token), `foreign` (closes at once: another session's token), `silent` (open, but no frames).
  */
 
 import { readFile } from "node:fs/promises";
@@ -86,6 +87,14 @@ const FACES = {
   speech: { emotion: "neutral", blendshapes: { browInnerUp: 0.15 }, va: [0.2, 0.25], speaking: true },
 };
 const TOUR = ["neutral", "smile", "surprise", "sad", "angry", "fear", "disgust", "speech"];
+/** What the server makes of a mouth while a person speaks: the shapes of a few visemes. */
+const MOUTHS = /** @type {Record<string, Record<string, number>>} */ ({
+  PP: both("mouthPress", 0.5),
+  aa: { jawOpen: 0.7, ...both("mouthLowerDown", 0.3) },
+  E: { jawOpen: 0.35, ...both("mouthStretch", 0.35) },
+  oh: { jawOpen: 0.45, mouthFunnel: 0.55 },
+  ou: { jawOpen: 0.2, mouthPucker: 0.75 },
+});
 const SPOKEN = ["PP", "aa", "nn", "E", "SS", "oh", "ou", "FF", "ih", "sil"];
 
 /** @param {string} session @param {number} tick @param {number} nowMs */
@@ -100,7 +109,7 @@ export function messages(session, tick, nowMs) {
     timestamp_ms: nowMs - 55,
     sequence: tick,
     payload: {
-      blendshapes: { ...face.blendshapes, ...blinking },
+      blendshapes: { ...face.blendshapes, ...MOUTHS[viseme], ...blinking },
       bone_transforms: {
         head_yaw: 0,
         head_pitch: 0,
@@ -113,6 +122,7 @@ export function messages(session, tick, nowMs) {
       viseme,
       viseme_conf: face.speaking ? 0.9 : 0,
       visemes: { [viseme]: 0.9 },
+      viseme_mouth: face.speaking === true,
       particles: { glow_intensity: face.glow ?? 0 },
       discontinuity: false,
     },
@@ -229,16 +239,21 @@ function media(socket, seen) {
 
 /** @param {import("ws").WebSocket} socket @param {string} session @param {any} seen */
 function avatar(socket, session, seen) {
-  if (session === "refuse") return socket.close(4401, "signature");
+  if (session === "refuse") return socket.close(4401, "the token has expired: ask for a new session");
+  if (session === "foreign") return socket.close(4403, "the token is for another session");
+  const nowUs = () => Math.round((performance.timeOrigin + performance.now()) * 1_000);
+  socket.send(JSON.stringify({ type: "welcome", session_id: session, server_us: nowUs(), format: "json" }));
   let tick = 0;
   const timer = setInterval(() => {
+    if (session === "silent") return;
     if (session === "stall" && tick > 60) return;
     if (session === "end" && tick > 60) return socket.close(4410, "the session has ended");
     for (const message of messages(session, tick, Date.now())) socket.send(JSON.stringify(message));
     tick += 1;
   }, 1000 / 30);
   socket.on("message", (data) => {
-    const { type } = JSON.parse(data.toString());
+    const { type, client_us } = JSON.parse(data.toString());
+    if (type === "ping") socket.send(JSON.stringify({ type: "pong", client_us, server_us: nowUs() }));
     if (type === "ack") seen.acks += 1;
     if (type === "rating") seen.ratings += 1;
   });

@@ -126,6 +126,8 @@ const visits = {
       .locator(".bar.leads", { hasText: "Happy" })
       .waitFor({ timeout: deadline })
       .catch(() => undefined);
+    // While the face is silent: when it speaks, the voice has its say about the emotion too.
+    const seen = await scores(page);
     await page
       .locator(".speaking.on")
       .waitFor({ timeout: deadline })
@@ -136,7 +138,7 @@ const visits = {
     const during = {
       recording,
       spoke: spoke > 0,
-      scores: await scores(page),
+      scores: seen,
       tracksDuring: await tracks(page),
       mediaDuring: traffic.mediaSent,
       legs: await page.locator(".legs li").count(),

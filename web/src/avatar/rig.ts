@@ -7,24 +7,44 @@ import { Quaternion, Vector3 } from "three";
 import { BLENDSHAPE_INDEX, BLENDSHAPES, BONE_INDEX, VISEMES } from "../protocol/vocabulary";
 import { neutralPose, type Pose } from "../stream/pose";
 import { Springs } from "./spring";
-import { addVisemes } from "./visemes";
 
-/** Lag in seconds that the client's own smoothing adds. Visemes cross-fade in 30 to 60 ms. */
-const TAU = { face: 0.03, eyes: 0.015, viseme: 0.045, bones: 0.05, glow: 0.15, relax: 0.35 } as const;
+/** Lag in seconds that the client's own smoothing adds; the mouth's is short, since a sound lasts 80 ms. */
+const TAU = {
+  face: 0.03,
+  mouth: 0.015,
+  eyes: 0.015,
+  viseme: 0.045,
+  bones: 0.05,
+  glow: 0.15,
+  relax: 0.35,
+} as const;
 
 /** A blink of the resting face, in seconds: every so often, and how long. */
 const IDLE_BLINK = { everyS: 4.1, lastsS: 0.18 } as const;
 const BREATH = { everyS: 4.6, pitchDeg: 0.5, riseUnits: 0.012 } as const;
 
-const IS_EYE = BLENDSHAPES.map((name) => name.startsWith("eye"));
+/** Each shape's own lag. */
+const LAG = BLENDSHAPES.map((name) => {
+  if (name.startsWith("eye")) return TAU.eyes;
+  return /^(jaw|mouth|tongue)/.test(name) ? TAU.mouth : TAU.face;
+});
 const RADIANS = Math.PI / 180;
 const X = new Vector3(1, 0, 0);
 const Y = new Vector3(0, 1, 0);
 const Z = new Vector3(0, 0, 1);
 
 export class Rig {
-  /** Smoothed ARKit weights 0..1, visemes included, in the order of BLENDSHAPES. */
+  /**
+   * Smoothed ARKit weights 0..1 in the order of BLENDSHAPES. They are the whole face: while a person speaks, the
+   * server has the visemes move the mouth's shapes.
+   */
   readonly weights = new Float32Array(BLENDSHAPES.length);
+  readonly #mouth = new Springs(VISEMES.length);
+  /**
+   * Smoothed viseme weights 0..1 in the order of VISEMES, for a model that has viseme morphs and no ARKit mouth:
+   * such a model leaves the shapes jaw…, mouth… and tongue… of `weights` alone. Our head does not use them.
+   */
+  readonly visemes: Float32Array = this.#mouth.values;
   readonly head = new Quaternion();
   readonly neck = new Quaternion();
   readonly body = new Quaternion();
@@ -33,7 +53,6 @@ export class Rig {
   glow = 0;
 
   readonly #face = new Springs(BLENDSHAPES.length);
-  readonly #visemes = new Springs(VISEMES.length);
   readonly #levels = new Springs(2);
   readonly #rest = neutralPose();
   readonly #goal = new Quaternion();
@@ -55,16 +74,13 @@ export class Rig {
   }
 
   #updateFace(goal: Pose, relaxed: boolean, dt: number): void {
-    const faceTau = relaxed ? TAU.relax : TAU.face;
-    const eyeTau = relaxed ? TAU.relax : TAU.eyes;
     for (let i = 0; i < this.weights.length; i += 1) {
-      this.#face.step(i, goal.blendshapes[i] as number, dt, IS_EYE[i] ? eyeTau : faceTau);
+      this.#face.step(i, goal.blendshapes[i] as number, dt, relaxed ? TAU.relax : (LAG[i] as number));
       this.weights[i] = clamp01(this.#face.values[i] as number);
     }
     for (let i = 0; i < VISEMES.length; i += 1) {
-      this.#visemes.step(i, goal.visemes[i] as number, dt, relaxed ? TAU.relax : TAU.viseme);
+      this.#mouth.step(i, goal.visemes[i] as number, dt, relaxed ? TAU.relax : TAU.viseme);
     }
-    addVisemes(this.#visemes.values, this.weights);
     const blink = (1 - this.#presence) * idleBlink(this.#time);
     for (const name of ["eyeBlinkLeft", "eyeBlinkRight"] as const) {
       const place = BLENDSHAPE_INDEX[name];

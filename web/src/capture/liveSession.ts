@@ -21,9 +21,10 @@ const VIDEO: MediaTrackConstraints = {
 const AUDIO: MediaTrackConstraints = { channelCount: 1, echoCancellation: true, noiseSuppression: false };
 
 const DEVICE_SENTENCES: Readonly<Record<string, string>> = {
-  NotAllowedError: "The browser was not allowed to use the camera or microphone.",
-  NotFoundError: "No camera or microphone was found.",
-  NotReadableError: "The camera or microphone is in use by another program.",
+  NotAllowedError:
+    "The browser may not use the camera or microphone. Allow it beside the page's address, then try again.",
+  NotFoundError: "No such camera or microphone was found. Connect one, or agree to the other alone.",
+  NotReadableError: "Another program is using the camera or microphone. Close it, then try again.",
 };
 
 /** The address under which the avatar of a session is served. */

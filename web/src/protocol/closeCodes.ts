@@ -30,8 +30,9 @@ export const isFinal = (code: number): boolean => FINAL.has(code);
 export const isEnd = (code: number): boolean => ENDED.has(code);
 
 const SENTENCES: Readonly<Record<number, string>> = {
+  [CLOSE.restarting]: "The server is restarting.",
   [CLOSE.malformed]: "The server could not read what this page sent.",
-  [CLOSE.badToken]: "The session's token is not valid, or it has expired.",
+  [CLOSE.badToken]: "This session's token is not valid, or it has expired. Ask for a new link.",
   [CLOSE.forbidden]: "This token does not allow that.",
   [CLOSE.replaced]: "The same session was opened somewhere else.",
   [CLOSE.tooLarge]: "A message was larger than the server allows.",
@@ -39,8 +40,13 @@ const SENTENCES: Readonly<Record<number, string>> = {
   [CLOSE.unavailable]: "The server cannot take the session right now.",
 };
 
-/** A sentence for a person; the server's own reason goes along where there is one. */
+/** Codes whose sentence says it all to a person; at the others the server's own reason goes along. */
+const SAID: ReadonlySet<number> = new Set([CLOSE.badToken, CLOSE.replaced, CLOSE.sessionEnded]);
+
+/** A sentence for a person. */
 export function closeSentence(code: number, reason: string): string {
   const sentence = SENTENCES[code] ?? "The connection was closed.";
-  return reason === "" ? sentence : `${sentence} (${reason})`;
+  return reason === "" || SAID.has(code)
+    ? sentence
+    : `${sentence} (${reason[0]?.toUpperCase()}${reason.slice(1)}.)`;
 }

@@ -14,6 +14,7 @@ import {
   readMessage,
 } from "../protocol/messages";
 import { backoffMs } from "./backoff";
+import { FrameRate } from "./frameRate";
 import { LatencyBoard, type Leg } from "./latency";
 import type { Pose } from "./pose";
 import { ServerClock, wallNowMs } from "./serverClock";
@@ -22,7 +23,7 @@ import { Timeline, type TimelineState } from "./timeline";
 
 /** Where the connection stands, and a sentence about it where one is needed. */
 export type Link =
-  | { readonly state: "connecting" | "waiting" | "live" | "stalled" }
+  | { readonly state: "connecting" | "waiting" | "silent" | "live" | "stalled" }
   | { readonly state: "reconnecting"; readonly detail: string }
   | { readonly state: "finished" }
   | { readonly state: "refused"; readonly detail: string };
@@ -30,11 +31,13 @@ export type Link =
 /** What panels show, published ten times a second. */
 export interface Readout {
   readonly emotion: EmotionUpdate | null;
+  /** Empty, and the two figures null, until the server's clock is known well enough to tell latencies by. */
   readonly legs: readonly Leg[];
   readonly p50Ms: number | null;
   readonly p95Ms: number | null;
   readonly bufferMs: number;
-  readonly framesPerSecond: number;
+  /** Null until frames have come for a moment. */
+  readonly framesPerSecond: number | null;
   readonly skipped: number;
   readonly lost: number;
 }
@@ -45,26 +48,33 @@ export const EMPTY_READOUT: Readout = {
   p50Ms: null,
   p95Ms: null,
   bufferMs: 0,
-  framesPerSecond: 0,
+  framesPerSecond: null,
   skipped: 0,
   lost: 0,
 };
 
 const PUBLISH_MS = 100;
 const ACK_MS = 1_000;
+/** The server is asked for its time this often; as often as panels are published until its clock is known. */
 const PING_MS = 1_000;
 const GIVE_UP_AFTER = 12;
+/** Connected for so long without a frame: worth a word. A session's first frame may take some seconds. */
+const SILENT_MS = 6_000;
 
 export class AvatarStream {
   readonly link = new Store<Link>({ state: "connecting" });
   readonly readout = new Store<Readout>(EMPTY_READOUT);
 
   readonly #url: string;
-  readonly #clock = new ServerClock();
+  #clock = new ServerClock();
   readonly #timeline = new Timeline();
   readonly #latency = new LatencyBoard();
   readonly #arrivals = new Map<number, number>();
+  readonly #rate = new FrameRate();
   #socket: WebSocket | null = null;
+  /** Whether the server has said something on this socket: before, it may not answer yet. */
+  #heard = false;
+  #openedAt = 0;
   #emotion: EmotionUpdate | null = null;
   #attempt = 0;
   #closed = false;
@@ -72,7 +82,6 @@ export class AvatarStream {
   #publisher: ReturnType<typeof setInterval> | undefined;
   #lastAckAt = 0;
   #lastPingAt = Number.NEGATIVE_INFINITY;
-  #counted = { since: 0, frames: 0, rate: 0 };
   #newestSequence = -1;
   #skipped = 0;
   #lost = 0;
@@ -112,10 +121,16 @@ export class AvatarStream {
   #connect(): void {
     const socket = new WebSocket(this.#url);
     this.#socket = socket;
+    this.#heard = false;
+    // Another server may answer this time.
+    this.#clock = new ServerClock();
     socket.onmessage = (event: MessageEvent<unknown>) => {
       if (typeof event.data === "string") this.#take(event.data);
     };
-    socket.onopen = () => this.link.set({ state: "waiting" });
+    socket.onopen = () => {
+      this.#openedAt = performance.now();
+      this.link.set({ state: "waiting" });
+    };
     socket.onclose = (event) => {
       if (this.#socket === socket) this.#lose(event.code, event.reason);
     };
@@ -138,10 +153,11 @@ export class AvatarStream {
   #take(text: string): void {
     const now = performance.now();
     const message = readMessage(text);
+    this.#heard = true;
     if (message.type === "avatar_frame") {
       this.#attempt = 0;
       this.#timeline.push(message, now);
-      this.#counted.frames += 1;
+      this.#rate.arrived(now);
       this.#countLost(message.sequence, message.discontinuity);
       this.#arrivals.set(message.sequence, wallNowMs());
       if (this.#arrivals.size > 256) this.#arrivals.delete(this.#arrivals.keys().next().value as number);
@@ -167,6 +183,7 @@ export class AvatarStream {
     const shown = this.#timeline.shown;
     if (shown === null || shown.sequence === this.#measuredSequence) return;
     this.#measuredSequence = shown.sequence;
+    if (!this.#clock.trusted) return;
     const arrived = this.#arrivals.get(shown.sequence);
     const renderedAtMs = this.#clock.toServer(wallNowMs());
     if (arrived !== undefined) {
@@ -189,16 +206,20 @@ export class AvatarStream {
     return true;
   }
 
+  /** Asks the server for its time when it is due. */
+  #ask(now: number): void {
+    const due = !this.#clock.trusted || now - this.#lastPingAt >= PING_MS;
+    if (this.#heard && due && this.#send(pingMessage(wallNowMs()))) this.#lastPingAt = now;
+  }
+
   #publish(): void {
     const now = performance.now();
-    if (now - this.#lastPingAt >= PING_MS && this.#send(pingMessage(wallNowMs()))) this.#lastPingAt = now;
-    const elapsed = now - this.#counted.since;
-    if (elapsed >= 1_000) {
-      this.#counted = { since: now, frames: 0, rate: (this.#counted.frames * 1_000) / elapsed };
-    }
+    this.#ask(now);
     const freshness = this.#timeline.freshness(now);
-    if (this.#socket?.readyState === WebSocket.OPEN && freshness !== "empty") {
-      if (this.link.get().state !== freshness) this.link.set({ state: freshness });
+    if (this.#socket?.readyState === WebSocket.OPEN) {
+      const quiet = now - this.#openedAt > SILENT_MS ? "silent" : "waiting";
+      const state = freshness === "empty" ? quiet : freshness;
+      if (this.link.get().state !== state) this.link.set({ state });
     }
     this.readout.set({
       emotion: this.#emotion,
@@ -206,7 +227,7 @@ export class AvatarStream {
       p50Ms: this.#latency.totalAt(0.5),
       p95Ms: this.#latency.totalAt(0.95),
       bufferMs: this.#timeline.delayMs,
-      framesPerSecond: this.#counted.rate,
+      framesPerSecond: this.#rate.at(now),
       skipped: this.#skipped,
       lost: this.#lost,
     });

@@ -15,17 +15,24 @@ export class LatencyBoard {
   static readonly #KEPT = 120;
   static readonly #SHARE = 0.15;
 
-  /** Takes one frame's instants, ordered in time. */
+  /**
+   * Takes one frame's instants in the order of its way. Clocks agree to some milliseconds only: a station that
+   * seems to be passed before the one ahead of it is taken to be passed with it, so that its leg is 0, the next one
+   * is shorter by as much, and the whole way stays. A frame that seems to end before it begins says nothing.
+   */
   add(hops: readonly Hop[]): void {
     const first = hops[0];
     const last = hops[hops.length - 1];
-    if (first === undefined || last === undefined || hops.length < 2) return;
+    if (first === undefined || last === undefined || hops.length < 2 || last.atMs < first.atMs) return;
     const legs = new Map<string, Leg>();
+    let passedMs = first.atMs;
     for (let i = 1; i < hops.length; i += 1) {
       const from = hops[i - 1] as Hop;
       const to = hops[i] as Hop;
       const key = `${from.name}>${to.name}`;
-      const ms = to.atMs - from.atMs;
+      const atMs = Math.min(last.atMs, Math.max(passedMs, to.atMs));
+      const ms = atMs - passedMs;
+      passedMs = atMs;
       const before = this.#legs.get(key)?.ms ?? ms;
       legs.set(key, { from: from.name, to: to.name, ms: before + (ms - before) * LatencyBoard.#SHARE });
     }

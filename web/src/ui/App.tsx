@@ -67,7 +67,7 @@ export function App(): ReactElement {
                   className="button quiet"
                   onClick={() => void controller.watch(watchable)}
                 >
-                  Watch the sample session
+                  Watch the session
                 </button>
               )}
             </div>
@@ -133,7 +133,14 @@ function Recording({
 
 function Caption({ stream, link }: { readonly stream: AvatarStream; readonly link: Link }): ReactElement {
   const { emotion } = useStore(stream.readout);
-  if (link.state !== "live" || emotion === null) return <p className="caption-note">{linkSentence(link)}</p>;
+  if (link.state !== "live" || emotion === null) {
+    const refused = link.state === "refused";
+    return (
+      <p className={refused ? "caption-note error" : "caption-note"} role={refused ? "alert" : "status"}>
+        {linkSentence(link)}
+      </p>
+    );
+  }
   const speaking = emotion.speakingProbability > SPEAKING;
   return (
     <div className="caption">
@@ -156,6 +163,8 @@ function linkSentence(link: Link): string {
       return "Connecting to the avatar…";
     case "waiting":
       return "Connected. The first frame is on its way…";
+    case "silent":
+      return "No frames have come yet: the session may be over, or nothing is on at its other end.";
     case "live":
       return "Frames are arriving…";
     case "stalled":

@@ -16,18 +16,22 @@ const WORDS: Readonly<Record<string, string>> = {
 /** The way of a frame, hop by hop, from capture to screen. */
 export function LatencyPanel({ readout }: { readonly readout: Readout }): ReactElement {
   const { legs, p50Ms, p95Ms, framesPerSecond, bufferMs, lost, skipped } = readout;
-  const whole = legs.reduce((sum, leg) => sum + Math.max(0, leg.ms), 0);
+  const whole = legs.reduce((sum, leg) => sum + leg.ms, 0);
   return (
     <section className="panel" aria-labelledby="latency-title">
       <h2 id="latency-title">
         Latency
         <span className="panel-figure">
-          {p50Ms === null ? "–" : `${Math.round(p50Ms)} ms`}
+          {p50Ms === null ? (framesPerSecond === null ? "–" : "…") : `${Math.round(p50Ms)} ms`}
           {p95Ms !== null && <small> · p95 {Math.round(p95Ms)} ms</small>}
         </span>
       </h2>
       {legs.length === 0 ? (
-        <p className="hint">Shown once frames arrive: from the camera to this screen, hop by hop.</p>
+        <p className="hint">
+          {framesPerSecond === null
+            ? "Shown once frames arrive: from the camera to this screen, hop by hop."
+            : "Comparing this machine's clock with the server's…"}
+        </p>
       ) : (
         <>
           <div className="legs-bar" aria-hidden="true">
@@ -35,7 +39,7 @@ export function LatencyPanel({ readout }: { readonly readout: Readout }): ReactE
               <span
                 key={leg.to}
                 style={{
-                  width: `${(100 * Math.max(0, leg.ms)) / Math.max(1, whole)}%`,
+                  width: `${(100 * leg.ms) / Math.max(1, whole)}%`,
                   opacity: 1 - 0.1 * place,
                 }}
               />
@@ -54,8 +58,8 @@ export function LatencyPanel({ readout }: { readonly readout: Readout }): ReactE
         </>
       )}
       <p className="hint">
-        {Math.round(framesPerSecond)} frames a second · buffer {Math.round(bufferMs)} ms · {skipped} skipped ·{" "}
-        {lost} lost
+        {framesPerSecond === null ? "…" : Math.round(framesPerSecond)} frames a second · buffer{" "}
+        {Math.round(bufferMs)} ms · {skipped} skipped · {lost} lost
       </p>
     </section>
   );

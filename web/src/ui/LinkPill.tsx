@@ -4,6 +4,7 @@ import type { Link } from "../stream/avatarStream";
 const WORDS: Readonly<Record<Link["state"], string>> = {
   connecting: "Connecting",
   waiting: "Connected, waiting for frames",
+  silent: "Connected, no frames",
   live: "Live",
   stalled: "No frames arriving",
   reconnecting: "Connection lost, trying again",

@@ -51,6 +51,13 @@ describe("close codes", () => {
   it("tells the end from a refusal and from a loss", () => {
     expect([isEnd(4410), isEnd(1000), isEnd(4401)]).toEqual([true, true, false]);
     expect([isFinal(4401), isFinal(1006), isFinal(1012)]).toEqual([true, false, false]);
-    expect(closeSentence(4401, "expired")).toContain("(expired)");
+  });
+
+  it("gives the server's reason where the sentence leaves it open", () => {
+    expect(closeSentence(4403, "the token lacks the scope 'watch'")).toMatch(
+      /\(The token lacks the scope 'watch'\.\)$/,
+    );
+    expect(closeSentence(4401, "the token has expired")).not.toContain("(");
+    expect(closeSentence(1006, "")).toBe("The connection was closed.");
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { backoffMs } from "../../src/stream/backoff";
+import { FrameRate } from "../../src/stream/frameRate";
 import { LatencyBoard } from "../../src/stream/latency";
 import { ServerClock } from "../../src/stream/serverClock";
 import { Store } from "../../src/stream/store";
@@ -13,6 +14,49 @@ describe("ServerClock", () => {
     expect(clock.offsetMs).toBe(998);
     clock.observe(1_000, 9_000, 999);
     expect(clock.offsetMs).toBe(998);
+  });
+
+  const clockOf = (roundTrips: readonly number[]): ServerClock => {
+    const clock = new ServerClock();
+    for (const ms of roundTrips) clock.observe(0, ms / 2, ms);
+    return clock;
+  };
+
+  it("is not trusted before several round trips, nor while the shortest was met but once", () => {
+    expect(clockOf([]).trusted).toBe(false);
+    expect(clockOf([2, 2, 2, 2]).trusted).toBe(false);
+    expect(clockOf([2, 2, 2, 2, 2]).trusted).toBe(true);
+    expect(clockOf([900, 640, 420, 200, 90]).trusted).toBe(false);
+    expect(clockOf([900, 640, 420, 200, 90, 5, 12]).trusted).toBe(true);
+    // A long way is still known when it is met twice.
+    expect(clockOf([900, 640, 420, 200, 240]).trusted).toBe(true);
+  });
+
+  it("makes do with the best of many", () => {
+    const uneven = Array.from({ length: 16 }, (_, n) => 2_000 / (n + 1) ** 2);
+    expect(clockOf(uneven.slice(0, 8)).trusted).toBe(false);
+    expect(clockOf(uneven).trusted).toBe(true);
+  });
+});
+
+describe("FrameRate", () => {
+  it("is unknown at first, then right at once, and 0 when frames stop", () => {
+    const rate = new FrameRate();
+    expect(rate.at(90_000)).toBeNull();
+    const period = 1_000 / 30;
+    for (let n = 1; n <= 10; n += 1) rate.arrived(90_000 + n * period);
+    expect(rate.at(90_000 + 10 * period)).toBeNull();
+    for (let n = 11; n <= 100; n += 1) rate.arrived(90_000 + n * period);
+    const now = 90_000 + 100 * period;
+    expect(rate.at(now)).toBeCloseTo(30, 0);
+    expect(rate.at(now + 2_500)).toBe(0);
+  });
+
+  it("does not mind frames in bunches", () => {
+    const rate = new FrameRate();
+    for (let n = 0; n < 40; n += 1) for (let i = 0; i < 3; i += 1) rate.arrived(n * 100);
+    expect(rate.at(3_950)).toBeGreaterThan(28);
+    expect(rate.at(3_950)).toBeLessThan(32);
   });
 });
 
@@ -41,6 +85,29 @@ describe("LatencyBoard", () => {
     for (const ms of [60, 70, 80, 90]) board.add(way(ms));
     expect(board.totalAt(0.5)).toBe(90);
     expect(board.totalAt(0.99)).toBe(110);
+  });
+
+  it("never tells a negative leg, and keeps the sum", () => {
+    const board = new LatencyBoard();
+    const at = { captured: 0, fused: 50, relayed: 60, arrived: 20, shown: 100 };
+    board.add(Object.entries(at).map(([name, atMs]) => ({ name, atMs })));
+    expect(board.legs.map(({ to, ms }) => [to, ms])).toEqual([
+      ["fused", 50],
+      ["relayed", 10],
+      ["arrived", 0],
+      ["shown", 40],
+    ]);
+    board.add([
+      { name: "captured", atMs: 0 },
+      { name: "relayed", atMs: 90 },
+      { name: "shown", atMs: 70 },
+    ]);
+    expect(board.legs.reduce((sum, leg) => sum + leg.ms, 0)).toBeCloseTo(70);
+    board.add([
+      { name: "captured", atMs: 0 },
+      { name: "shown", atMs: -5 },
+    ]);
+    expect(board.totalAt(0)).toBe(70);
   });
 
   it("forgets legs that frames no longer have", () => {

@@ -1,0 +1,48 @@
+/**
+ * For docs/: see tests/support/page_pictures.py, which starts this.
+ *
+ * Takes the documentation's pictures of the page from the running product, once the avatar smiles and the way of its
+ * frames is measured hop by hop.
+ *
+ *   node e2e/picture.mjs 'http://…/#session=…&token=…' ../docs
+ */
+
+import { join } from "node:path";
+import { launch } from "./browser.mjs";
+
+const [address = "", folder = "."] = process.argv.slice(2);
+const DEADLINE_MS = 90_000;
+
+/** Without the name of a renderer the page takes the browser's graphics for hardware, and draws smooth edges. */
+function hideRenderer() {
+  const prototype = WebGL2RenderingContext.prototype;
+  const ask = /** @type {(name: string) => unknown} */ (prototype.getExtension);
+  Object.assign(prototype, {
+    /** @param {string} name */
+    getExtension(name) {
+      return name === "WEBGL_debug_renderer_info" ? null : ask.call(this, name);
+    },
+  });
+}
+
+const browser = await launch();
+try {
+  for (const [name, colorScheme] of /** @type {const} */ ([
+    ["page", "light"],
+    ["page-dark", "dark"],
+  ])) {
+    const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, colorScheme });
+    await page.addInitScript(hideRenderer);
+    await page.goto(address);
+    await page.locator("[data-testid=link][data-state=live]").waitFor({ timeout: DEADLINE_MS });
+    await page.locator(".legs li", { hasText: "shown" }).waitFor({ timeout: DEADLINE_MS });
+    // The first frames after a start are slower than those of a session that runs.
+    await page.waitForTimeout(8_000);
+    await page.locator(".bar.leads", { hasText: "Happy" }).waitFor({ timeout: DEADLINE_MS });
+    await page.locator(".caption strong", { hasText: "Happy" }).waitFor({ timeout: DEADLINE_MS });
+    await page.screenshot({ path: join(folder, `${name}.png`) });
+    await page.close();
+  }
+} finally {
+  await browser.close();
+}

@@ -40,6 +40,7 @@ from schemas.vocabulary import Modality, Outcome, Stage
 
 log = logging.getLogger(__name__)
 
+FENCED_AGAIN_US: Final = 60_000_000
 CHECKPOINT_US: Final = 1_000_000
 IDLE_POLL_S: Final = 0.1
 TAKE_AT_MOST: Final = 500
@@ -187,6 +188,10 @@ def _without_media(record: Media) -> Media:
     return replace(record, pcm=b"") if isinstance(record, AudioChunk) else replace(record, jpeg=b"")
 
 
+class MemberFenced(BrokerError):  # noqa: N818 - a condition, and the field's word for it
+    """The group has another member under this one's name, or believes so."""
+
+
 class Worker(Generic[R]):
     """Runs one processor on one topic."""
 
@@ -223,10 +228,31 @@ class Worker(Generic[R]):
         )
         self._positions: dict[int, int] = {}  # next offset to take, of the partitions that are ours
         self._committed: dict[int, tuple[int, int]] = {}  # as last asked for: offset, and what is accounted below
+        self._rejoined = False
         self._accounted: dict[int, int] = {}  # the same of earlier runs, as found in the group
 
     def run(self) -> None:
-        """Work until ``role.stop`` is set; raises BrokerError (DeliveryFailed) if only a new process can go on."""
+        """Work until ``role.stop`` is set; raises BrokerError (DeliveryFailed) if only a new process can go on.
+
+        A member that the group has fenced joins anew: after a crash of the broker, a commit that was under way can be
+        taken for another process's. Fenced again within a minute, it is another process, and this one ends.
+        """
+        joined_us = self._clock.now_us()
+        while True:
+            try:
+                self._be_member()
+            except MemberFenced as error:
+                if self._clock.now_us() - joined_us < FENCED_AGAIN_US and self._rejoined:
+                    raise
+                log.warning("%s; joins anew", error)
+                self._rejoined = True
+                self._on_lost(None, [TopicPartition(self._topic, number) for number in list(self._positions)])
+                joined_us = self._clock.now_us()
+            else:
+                return
+
+    def _be_member(self) -> None:
+        """Be a member of the group until ``role.stop`` is set; raises MemberFenced."""
         settings = self._role.settings
         stage = self._role.name
         feed = consumer(
@@ -298,7 +324,7 @@ class Worker(Generic[R]):
 
     def _on_error(self, error: KafkaError) -> None:
         if is_fatal(error):
-            raise BrokerError(f"{self._role.name}-{self._role.settings.instance} cannot go on: {error}")
+            raise MemberFenced(f"{self._role.name}-{self._role.settings.instance} is no longer of the group: {error}")
         log.warning("%s: %s", self._topic, error)
 
     def _checkpoint(self, feed: Consumer) -> None:
@@ -387,7 +413,7 @@ class Worker(Generic[R]):
         self._commit_now(feed)
         self._release(partitions)
 
-    def _on_lost(self, _feed: Consumer, partitions: Sequence[TopicPartition]) -> None:
+    def _on_lost(self, _feed: Consumer | None, partitions: Sequence[TopicPartition]) -> None:
         """The group has gone on without us: nothing can be committed any more."""
         self._processor.settle(self._clock.now_us(), self._outbox)
         self._release(partitions)

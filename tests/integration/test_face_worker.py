@@ -10,7 +10,7 @@ import pytest
 from cli.broker import EmbeddedKafka, prepare
 from inference_workers import models
 from runtime.clock import SystemClock
-from runtime.kafka import Publisher, ensure_topics
+from runtime.kafka import Publisher, consumer, ensure_topics
 from runtime.settings import Settings
 from schemas.codec import Codec
 from schemas.records import DeadLetter, LedgerEntry, Signal, VideoFrame
@@ -236,3 +236,29 @@ def test_a_broker_that_goes_away_is_waited_for(own_kafka, tmp_path, film):
             signals.until(lambda found: {record.sequence for record in found} == {0, 1, 2}, deadline_s=20)
         assert worker.pid == pid
         assert worker.ready()
+
+
+def test_a_fenced_worker_joins_its_group_anew_and_accounts_for_every_picture(settings, film):
+    with (
+        running("face-worker", settings) as worker,
+        log_of(settings, LEDGER, LedgerEntry) as ledger,
+        Cameras(settings, ["ann"], film) as cameras,
+    ):
+        ledger.until(lambda found: len(accounted(found, "ann")) > 10)
+        # What a commit of before a broker's crash looks like to the group: someone else of the same name.
+        intruder = consumer(settings, "face-worker", group_instance_id="face-worker-0",
+                            partition_assignment_strategy="cooperative-sticky")  # fmt: skip
+        intruder.subscribe([settings.topic(MEDIA_VIDEO)])
+
+        def fenced() -> bool:
+            intruder.poll(0.05)
+            return "joins anew" in worker.log()
+
+        eventually(fenced, deadline_s=60, what="the worker is fenced and joins anew")
+        intruder.close()
+        before = cameras.sent
+        ledger.until(lambda found: len(set(accounted(found, "ann"))) > before + 30)
+        assert worker.ended() is None
+        cameras.stop()
+        sent = cameras.sent
+        ledger.until(lambda found: set(accounted(found, "ann")) == set(range(sent)))

@@ -107,7 +107,7 @@ def test_frames_are_those_of_the_core_and_the_ledger_balances(settings: Settings
         assert "affectstream_sessions_active 0.0" in page
         begun = time.monotonic()
         assert fusion.stop() == 0
-        assert time.monotonic() - begun < 3.0
+        assert time.monotonic() - begun < 15.0
 
 
 def test_a_crashed_role_gives_the_frames_of_one_that_never_crashed(settings: Settings) -> None:
@@ -226,7 +226,7 @@ def test_the_broker_may_go_away_for_some_seconds(tmp_path: Path) -> None:
         broker.kill()
         begun = time.monotonic()
         assert fusion.stop() == 0
-        assert time.monotonic() - begun < 6.0
+        assert time.monotonic() - begun < 15.0
     finally:
         if fusion is not None:
             fusion.kill()

@@ -63,7 +63,8 @@ def test_a_child_that_cannot_run_is_tried_ever_more_slowly_and_named(supervisor,
     child = supervisor.add(spec(tmp_path, "b", BROKEN))
     with pytest.raises(AffectstreamError, match=r"(?s)b is not ready.*I cannot work like this"):
         supervisor.wait_ready(["b"], deadline_s=2.0)
-    assert 2 <= child.restarts <= 4
+    # Pauses of 0.05, 0.1, 0.2, 0.4, 0.8 s: a sixth of 1.6 s cannot be over.
+    assert 2 <= child.restarts <= 5
 
 
 def test_stop_leaves_nothing_running_even_of_the_stubborn(supervisor, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from client import Session, SessionRefused
+from dataflows.alignment import first_tick_us
 from runtime.kafka import Publisher
 from runtime.settings import Settings
 from runtime.tokens import Grant, Tokens
@@ -27,11 +28,15 @@ AU04 = AUS.index("AU04")
 
 
 class Face:
-    """A face worker's signals of one session: a face that looks into the camera and holds its expression."""
+    """A face worker's signals of one session: a face that looks into the camera and holds its expression.
+
+    The pictures are taken at the instants of the ticks, so that each closes its own, wherever the session began.
+    """
 
     def __init__(self, settings: Settings, started: Signal) -> None:
         self._publisher = Publisher(settings)
         self._started = started
+        self._first_us = first_tick_us(started.captured_at_us)
         self.pictures = 0
 
     def hold(self, intensity: float, seconds: float) -> int:
@@ -39,7 +44,7 @@ class Face:
         codec, session = Codec(), self._started.session_id
         face = replace(face_signal(0.0, Random(0)), au_intensities=(intensity,) * len(AUS), yaw_deg=0.0, pitch_deg=0.0)
         for _ in range(round(seconds * 30)):
-            at_us = self._started.captured_at_us + self.pictures * 1_000_000 // 30
+            at_us = self._first_us + self.pictures * 1_000_000 // 30
             signal = sample(session, at_us, self.pictures, face)
             self._publisher.send(SIGNALS, session, codec.encode(signal))
             self.pictures += 1

@@ -118,7 +118,9 @@ class Log:
 
     def until(self, condition: Callable[[list[Any]], object], *, deadline_s: float = 10.0) -> list[Any]:
         """The records once they fulfil ``condition``."""
-        eventually(lambda: condition(self.read()), deadline_s=deadline_s, what=f"log: {len(self.records)} records")
+        eventually(
+            lambda: condition(self.read()), deadline_s=deadline_s, what=lambda: f"log: {len(self.records)} records"
+        )
         return self.records
 
     def close(self) -> None:

@@ -42,7 +42,9 @@ class RoleProcess:
     def start(self, *, deadline_s: float = 30.0) -> None:
         """Start it and return once it says that it is ready."""
         self.launch()
-        eventually(self.ready, deadline_s=deadline_s, every_s=0.05, what=f"{self.role} ready\n{self.log()[-3000:]}")
+        eventually(
+            self.ready, deadline_s=deadline_s, every_s=0.05, what=lambda: f"{self.role} ready\n{self.log()[-3000:]}"
+        )
 
     def launch(self) -> None:
         """Start it and return at once."""

@@ -8,15 +8,25 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], *, deadline_s: float = 10.0, every_s: float = 0.02, what: str = "") -> T:
-    """The first truthy answer of ``condition``; AssertionError with its last answer when the deadline has passed."""
+def eventually(
+    condition: Callable[[], T],
+    *,
+    deadline_s: float = 10.0,
+    every_s: float = 0.02,
+    what: str | Callable[[], str] = "",
+) -> T:
+    """The first truthy answer of ``condition``; AssertionError with its last answer when the deadline has passed.
+
+    ``what`` says what was waited for; a function is asked only then, and can tell how far it came.
+    """
     until = time.monotonic() + deadline_s
     while True:
         answer = condition()
         if answer:
             return answer
         if time.monotonic() > until:
-            raise AssertionError(f"not within {deadline_s:g} s: {what or condition}; last answer: {answer!r}")
+            said = what() if callable(what) else what
+            raise AssertionError(f"not within {deadline_s:g} s: {said or condition}; last answer: {answer!r}")
         time.sleep(every_s)
 
 

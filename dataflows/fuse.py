@@ -1,6 +1,5 @@
 """The stateful step of the dataflow: a shard a partition, counted and recoverable."""
 
-import math
 from collections.abc import Iterable
 from typing import Final
 
@@ -9,8 +8,8 @@ from bytewax.operators import StatefulBatchLogic
 from dataflows.context import Context
 from dataflows.shard import Shard, Step
 from dataflows.source import Taken
+from dataflows.tally import Tally
 from runtime.errors import RecoveryError
-from schemas.vocabulary import SIGNAL_HOPS
 
 RETAIN: Final = False
 
@@ -21,6 +20,7 @@ class ShardLogic(StatefulBatchLogic[Taken, Step, bytes]):
     def __init__(self, context: Context, shard: Shard | None) -> None:
         self._context = context
         self._shard = shard
+        self._tally = Tally(context.metrics, context.clock, context.sessions)
 
     @classmethod
     def build(cls, context: Context, snapshot: bytes | None) -> "ShardLogic":
@@ -41,34 +41,12 @@ class ShardLogic(StatefulBatchLogic[Taken, Step, bytes]):
                 raise RecoveryError(msg)
             step = self._shard.step(taken.messages)
             if step.taken:
-                self._count(self._shard, step)
                 steps.append(step)
+            self._context.sessions[taken.partition] = self._shard.sessions
+            self._tally.note(len(taken.messages), step)
         return steps, RETAIN
-
-    def _count(self, shard: Shard, step: Step) -> None:
-        context, metrics = self._context, self._context.metrics
-        context.sessions[shard.partition] = shard.sessions
-        metrics.set("sessions_active", sum(context.sessions.values()))
-        for outcome, count in step.outcomes.items():
-            metrics.count("signals_total", count, outcome=outcome)
-        for closed_by, count in step.closed_by.items():
-            metrics.count("ticks_total", count, closed_by=closed_by)
-        for reason, count in step.freed.items():
-            metrics.count("sessions_freed_total", count, reason=reason)
-        if step.discontinuities:
-            metrics.count("discontinuities_total", step.discontinuities)
-        if step.last_tick_us < 0:
-            return
-        # One frame a batch is observed: its last, which is the newest.
-        lag_s = max(0.0, (context.clock.now_us() - step.last_tick_us) * 1e-6)
-        metrics.observe("fusion_lag_seconds", lag_s)
-        for hops in step.last_hops_ms:
-            if not math.isnan(hops[0]):
-                captured = hops[0]
-                for name, hop in zip(SIGNAL_HOPS[1:], hops[1:], strict=True):
-                    metrics.observe("hop_seconds", max(0.0, (hop - captured) * 1e-3), hop=f"captured_to_{name}")
-                metrics.observe("hop_seconds", max(0.0, lag_s - captured * 1e-3), hop="captured_to_fused")
 
     def snapshot(self) -> bytes:
         assert self._shard is not None
+        self._tally.tell()  # after the last batch of many, nobody else would
         return self._shard.snapshot()

@@ -8,6 +8,7 @@ import zlib
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -135,7 +136,8 @@ class Shard:
         if not messages:
             return result
         result.taken = len(messages)
-        signals = self._decoder.read([value for _, _, value in messages])
+        _, keys, values = zip(*messages, strict=True)
+        signals = self._decoder.read(values, keys)
         batch = layout.Batch(
             rows=np.full(len(messages), -1, np.int64),
             modality=signals.kind,
@@ -180,8 +182,8 @@ class Shard:
         """Run the core over the samples in [begin, end), which holds no lifecycle records."""
         if begin == end:
             return
-        find = self._row_of.get
-        batch.rows[begin:end] = [find(session, -1) for session in signals.sessions[begin:end]]
+        found = map(self._row_of.get, signals.sessions[begin:end], repeat(-1))
+        batch.rows[begin:end] = np.fromiter(found, np.int64, end - begin)
         at = begin
         while at < end:
             at = core.fuse(at, end, batch, self._state, self._output, self._work)
@@ -317,9 +319,9 @@ class Shard:
         frames, entries = output.used.tolist()
         if frames:
             rows = output.row[:frames].tolist()
-            sessions = [self._session_of[r] for r in rows]
+            sessions = map(self._session_of.__getitem__, rows)
             flags = output.flags[:frames]
-            values = self._encoder.write(output, [self._suffix_of[r] for r in rows])
+            values = self._encoder.write(output, map(self._suffix_of.__getitem__, rows))
             result.frames += zip(sessions, values, strict=True)
             counts = np.bincount(flags[:, FLAG_CLOSED_BY], minlength=len(CLOSED_BY)).tolist()
             for name, count in zip(CLOSED_BY, counts, strict=True):

@@ -4,6 +4,8 @@ import logging
 import time
 from dataclasses import replace
 
+import numba
+
 from dataflows.compiled import COMPLETE, cache_folder
 from dataflows.shard import Shard
 from schemas.codec import Codec
@@ -24,7 +26,7 @@ def compile_all() -> float:
     shard = Shard(0, 1, codec)
     shard.step([(i, b"warm", codec.encode(signal)) for i, signal in enumerate(_session())])
     folder = cache_folder()
-    if folder is not None and not (folder / COMPLETE).exists():
+    if folder is not None and not numba.config.DISABLE_JIT and not (folder / COMPLETE).exists():
         (folder / COMPLETE).touch()
     seconds = time.perf_counter() - begun
     log.info("fusion's rules are compiled (%.1f s, %s)", seconds, folder or "not cached: no folder can be written to")

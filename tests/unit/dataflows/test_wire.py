@@ -40,9 +40,21 @@ def test_reads_what_the_bulk_codec_reads(codec: Codec, seed: int) -> None:
     values[11] = None
     values[12] = b""
     decoder = SignalDecoder(codec)
-    assert_equal(decoder.read(values), SignalReader(codec).read(values))
-    assert_equal(decoder.read(values[:5]), SignalReader(codec).read(values[:5]))
-    assert decoder.read([]).sessions == []
+    expected = SignalReader(codec).read(values)
+    keys = list(expected.sessions)
+    assert_equal(decoder.read(values, keys), expected)
+    assert_equal(decoder.read(values[:5], keys[:5]), SignalReader(codec).read(values[:5]))
+    assert decoder.read([], []).sessions == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_signal_is_of_the_session_that_it_names_whatever_its_key(seed: int) -> None:
+    rng, codec = Random(seed), Codec()
+    values = [codec.encode(random_signal(rng)) for _ in range(BATCH)]
+    expected = SignalReader(codec).read(values)
+    wrong = (bytes.lower, bytes.upper, bytes.title, lambda key: key + b"x", lambda key: key[:-1], bytes)
+    keys = [rng.choice(wrong)(key) for key in expected.sessions]
+    assert_equal(SignalDecoder(codec).read(values, keys), expected)
 
 
 def test_writes_what_fastavro_writes() -> None:

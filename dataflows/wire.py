@@ -32,7 +32,7 @@ from schemas.bulk import (
     UNREADABLE,
     Layout,
     SignalBatch,
-    SignalReader,
+    SignalBatchReader,
     derive_layout,
 )
 from schemas.codec import Codec
@@ -323,7 +323,7 @@ class SignalDecoder:
         assert _offset(face, "face_detected") == int(face.flags_at[0])
         self._plans = (_plan(face, FACE_COLUMNS, 2), _plan(speech, SPEECH_COLUMNS, 0))
         self._tags = (*tags, tag_at)
-        self._singly = SignalReader(codec)
+        self._singly = SignalBatchReader(codec)
         self._faces = np.zeros((0, F_WIDTH), np.float32)
         self._speeches = np.zeros((0, S_WIDTH), np.float32)
 

@@ -8,7 +8,7 @@ import pytest
 from dataflows import layout
 from dataflows.layout import FRAMES
 from dataflows.wire import FrameEncoder, SignalDecoder
-from schemas.bulk import FACE, SPEECH, SignalBatch, SignalReader, varint
+from schemas.bulk import FACE, SPEECH, SignalBatch, SignalBatchReader, varint
 from schemas.codec import Codec
 from schemas.records import AvatarFrame
 from tests.support.signals import START_US
@@ -40,10 +40,10 @@ def test_reads_what_the_bulk_codec_reads(codec: Codec, seed: int) -> None:
     values[11] = None
     values[12] = b""
     decoder = SignalDecoder(codec)
-    expected = SignalReader(codec).read(values)
+    expected = SignalBatchReader(codec).read(values)
     keys = list(expected.sessions)
     assert_equal(decoder.read(values, keys), expected)
-    assert_equal(decoder.read(values[:5], keys[:5]), SignalReader(codec).read(values[:5]))
+    assert_equal(decoder.read(values[:5], keys[:5]), SignalBatchReader(codec).read(values[:5]))
     assert decoder.read([], []).sessions == []
 
 
@@ -51,7 +51,7 @@ def test_reads_what_the_bulk_codec_reads(codec: Codec, seed: int) -> None:
 def test_a_signal_is_of_the_session_that_it_names_whatever_its_key(seed: int) -> None:
     rng, codec = Random(seed), Codec()
     values = [codec.encode(random_signal(rng)) for _ in range(BATCH)]
-    expected = SignalReader(codec).read(values)
+    expected = SignalBatchReader(codec).read(values)
     wrong = (bytes.lower, bytes.upper, bytes.title, lambda key: key + b"x", lambda key: key[:-1], bytes)
     keys = [rng.choice(wrong)(key) for key in expected.sessions]
     assert_equal(SignalDecoder(codec).read(values, keys), expected)

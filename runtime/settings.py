@@ -38,6 +38,11 @@ class Settings(BaseModel):
         description="Recovery stores, embedded ClickHouse, embedded Kafka's log.",
     )
 
+    # ClickHouse
+    retention_days: str = Field(
+        "", description="How long rows are kept, as in avatar_frames=30,ledger=60; tables not named: their defaults."
+    )
+
     # Kafka
     topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]*$", description="Put before every topic's name.")
     partitions: Annotated[int, Field(ge=1, le=10_000)] = Field(6, description="Partitions of each session topic.")
@@ -63,6 +68,26 @@ class Settings(BaseModel):
     public_ingest_url: str = ""
     public_egress_url: str = ""
     public_analytics_url: str = ""
+
+    # WebRTC
+    ice_servers: str = Field("", description="STUN and TURN servers for clients and edge, URLs, comma-separated.")
+    turn_username: str = Field("", pattern=r'^[^"\\]*$', description="Opens the TURN servers, with turn_credential.")
+    turn_credential: str = Field("", pattern=r'^[^"\\]*$', repr=False)
+    turn_secret: str = Field(
+        "", repr=False, description="Shared with the TURN servers: clients get credentials of their own that expire."
+    )
+    turn_ttl_s: Annotated[int, Field(ge=60, le=86_400)] = 3_600
+    ice_addresses: str = Field(
+        "", description="IP addresses on which peers reach the edge, comma-separated; empty: by what it listens on."
+    )
+    max_peers: Annotated[int, Field(ge=0, le=10_000)] = Field(200, description="WebRTC connections at once; 0: none.")
+    offers_per_minute: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        60, description="WebRTC offers that one address may make."
+    )
+    webrtc_receivers: Literal["own", "stock"] = Field(
+        "own", description="stock: aiortc's, which cost more and wait longer: to compare, or if ours fail somewhere."
+    )
+    video_max_fps: Annotated[int, Field(ge=1, le=60)] = Field(30, description="Of video over WebRTC, so much is taken.")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **overrides: object) -> "Settings":

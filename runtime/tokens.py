@@ -8,14 +8,19 @@ import jwt
 
 from runtime.errors import TokenError
 
-Scope = Literal["audio", "video", "store_raw", "watch", "manage"]
-"""audio, video: send it; store_raw: raw media may be kept; watch: receive frames; manage: end the session."""
+Scope = Literal["audio", "video", "store_raw", "watch", "manage", "observe", "face_on_device", "speech_on_device"]
+"""audio, video: send it; store_raw: raw media may be kept; watch: receive frames; manage: end the session; observe: see
+which sessions there are, and their avatars; face_on_device, speech_on_device: the client analyses that itself and
+sends features instead of media."""
 
-SCOPES: Final[frozenset[Scope]] = frozenset({"audio", "video", "store_raw", "watch", "manage"})
+SCOPES: Final[frozenset[Scope]] = frozenset(
+    {"audio", "video", "store_raw", "watch", "manage", "observe", "face_on_device", "speech_on_device"}
+)
 AUDIENCE: Final = "affectstream"
 BEARER_PROTOCOL: Final = "bearer."
 OPERATOR: Final = "*"
-"""Stands for the session in an operator's token: one that reads every session's rows and opens no session's media."""
+"""Stands for the session in tokens that are for all of them: with manage, every session's rows may be read; with
+observe, the wall of avatars may be seen. Neither opens a session's media."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,11 @@ class Tokens:
     def operator(self, *, issued_at_s: int, ttl_s: int, tenant: str = "default") -> str:
         """A token that opens the analytics API for every session, and nothing else."""
         grant = Grant(OPERATOR, tenant, frozenset({"manage"}), expires_at_s=issued_at_s + ttl_s)
+        return self.issue(grant, issued_at_s=issued_at_s)
+
+    def observer(self, *, issued_at_s: int, ttl_s: int, tenant: str = "default") -> str:
+        """A token that opens the wall, which shows every session's avatar, and nothing else."""
+        grant = Grant(OPERATOR, tenant, frozenset({"observe"}), expires_at_s=issued_at_s + ttl_s)
         return self.issue(grant, issued_at_s=issued_at_s)
 
     def verify(self, token: str, *, now_s: float) -> Grant:

@@ -176,6 +176,7 @@ class Outcome(StrEnum):
     USED = "used"
     # ingest edge
     NO_CONSENT = "no_consent"
+    ON_DEVICE = "on_device"
     TOO_LARGE = "too_large"
     MALFORMED = "malformed"
     TOO_FAST = "too_fast"

@@ -1,4 +1,4 @@
-"""Avro by the thousand: signals to arrays, arrays to avatar frames, byte for byte what fastavro reads and writes.
+"""Avro by the thousand: signals and avatar frames to arrays, with the very values that fastavro reads.
 
 A record whose fields have fixed sizes has one byte layout: floats take four bytes, an array of known length its
 count, its items and a zero, a microsecond timestamp of our age exactly eight, a union's branch one. So a numpy
@@ -58,6 +58,8 @@ _CONTINUED: Final = np.uint64(0x8080808080808080)
 _EIGHT_BYTES: Final = np.uint64(0x0080808080808080)
 _VARINT_BYTES: Final = 9
 """Longer varints do not fit 63 bits, and are left to fastavro."""
+LONGEST_TEXT: Final = 128
+"""Bytes; longer ones are left to fastavro."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +149,6 @@ def read_instants(raw: npt.NDArray[np.uint64]) -> tuple[Int64s, npt.NDArray[np.b
     return np.where((x & np.uint64(1)) == 0, value, ~value), fits
 
 
-def write_instants(values: Int64s) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
-    """The inverse of :func:`read_instants`; the second array says which values take exactly eight bytes."""
-    zigzag = ((values << 1) ^ (values >> 63)).astype(np.uint64)
-    fits = (zigzag >= np.uint64(1 << 49)) & (zigzag < np.uint64(1 << 56))
-    x = zigzag & np.uint64((1 << 56) - 1)
-    x = (x & np.uint64(0x000000000FFFFFFF)) | ((x & np.uint64(0x00FFFFFFF0000000)) << np.uint64(4))
-    x = (x & np.uint64(0x00003FFF00003FFF)) | ((x & np.uint64(0x0FFFC0000FFFC000)) << np.uint64(2))
-    x = (x & np.uint64(0x007F007F007F007F)) | ((x & np.uint64(0x3F803F803F803F80)) << np.uint64(1))
-    return x | _EIGHT_BYTES, fits
-
-
 def read_varints(data: Bytes, position: Int64s, ends: Int64s) -> tuple[Int64s, Int64s, npt.NDArray[np.bool_]]:
     """Zigzag varints at ``position``: values, positions behind them, and which ended before ``ends`` and in 63 bits.
 
@@ -174,23 +165,6 @@ def read_varints(data: Bytes, position: Int64s, ends: Int64s) -> tuple[Int64s, I
         if not reading.any():
             break
     return (value >> 1) ^ -(value & 1), at, ~reading & (at <= ends)
-
-
-def write_varints(values: Int64s) -> tuple[Bytes, Int64s]:
-    """Zigzag varints of non-negative values below 2⁶²: bytes of shape (n, 9), and how many of them count."""
-    rest = values << 1
-    out = np.zeros((len(values), _VARINT_BYTES), np.uint8)
-    length = np.zeros(len(values), np.int64)
-    going = np.ones(len(values), np.bool_)
-    for group in range(_VARINT_BYTES):
-        more = rest >= 0x80
-        out[:, group] = np.where(going, (rest & 0x7F) | np.where(more, 0x80, 0), 0)
-        length += going
-        going = going & more
-        rest = rest >> 7
-        if not going.any():
-            break
-    return out, length
 
 
 def varint(value: int) -> bytes:
@@ -220,24 +194,173 @@ class SignalBatch:
     """Why, of each UNREADABLE one."""
 
 
-class SignalReader:
-    """Reads values of the ``signals`` topic."""
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """Records of one kind that match their layout, as arrays; n of those given."""
+
+    index: npt.NDArray[np.intp]
+    """(n,) which of the values given."""
+    record: npt.NDArray[np.void]
+    """(n,) of the layout's type, contiguous."""
+    instants: Int64s
+    """(n, instants) the leading timestamps, µs."""
+    integers: tuple[Int64s, ...]
+    """The integers behind the fixed beginning, each (n,)."""
+    texts: tuple[npt.NDArray[np.bytes_], ...]
+    """The texts behind the integers, each (n,): ASCII without zero bytes, padded with zeros."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Values side by side: nothing below looks at them one by one."""
+
+    data: Bytes
+    """With room behind the last value for every window and varint."""
+    begins: Int64s
+    ends: Int64s
+
+    @classmethod
+    def of(cls, values: Sequence[bytes | None], room: int) -> "Joined":
+        """Join ``values``, a missing one as an empty one; ``room``: bytes behind them, for the longest layout."""
+        try:
+            data = b"".join([*values, bytes(room + LONGEST_TEXT)])  # type: ignore[list-item]
+        except TypeError:
+            values = [value or b"" for value in values]
+            data = b"".join([*values, bytes(room + LONGEST_TEXT)])  # type: ignore[list-item]
+        lengths = np.fromiter(map(len, values), np.int64, len(values))  # type: ignore[arg-type]
+        ends = lengths.cumsum()
+        return cls(np.frombuffer(data, np.uint8), ends - lengths, ends)
+
+
+def read_fitting(joined: Joined, chosen: npt.NDArray[np.intp], layout: Layout, integers: int, texts: int) -> Fitting:
+    """Those of the values at ``chosen`` that are ``layout``, then so many integers and texts, and nothing more."""
+    data, begins, ends = joined.data, joined.begins[chosen], joined.ends[chosen]
+    count, size = len(chosen), layout.dtype.itemsize
+    record = _windows(data, layout.dtype)[begins]
+    raw = record.view(np.uint8).reshape(count, size)
+    good = ends - begins > size
+    # Eight markers at a time; the first one fills up the last eight.
+    filled = np.resize(layout.marker_at, -(-len(layout.marker_at) // 8) * 8)
+    filled[len(layout.marker_at) :] = layout.marker_at[0]
+    wanted = np.resize(layout.marker, len(filled))
+    wanted[len(layout.marker) :] = layout.marker[0]
+    markers = np.take(raw, filled, axis=1).view("<u8")
+    for found, want in zip(markers.T, wanted.view("<u8").tolist(), strict=True):
+        good &= found == np.uint64(want)
+    for at in layout.flags_at.tolist():
+        good &= raw[:, at] <= 1
+    instants, eight = read_instants(np.ascontiguousarray(raw[:, layout.instants]).view("<u8"))
+    good &= eight.all(axis=1)
+    numbers: list[Int64s] = []
+    place = begins + size
+    for _ in range(integers):
+        number, place, read = read_varints(data, place, ends)
+        numbers.append(number)
+        good &= read
+    words: list[npt.NDArray[np.bytes_]] = []
+    for _ in range(texts):
+        length, start, read = read_varints(data, place, ends)
+        good &= read & (length >= 0) & (length <= np.minimum(ends - start, LONGEST_TEXT))
+        # Of a record that is no good, anything will do that lies inside.
+        start, length = np.where(good, start, 0), np.where(good, length, 0)
+        word, plain = _texts(data, start, length)
+        words.append(word)
+        good &= plain
+        place = start + length
+    good &= place == ends
+    index = np.flatnonzero(good)
+    if len(index) < count:
+        record, instants = record[index], instants[index]
+        numbers, words = [number[index] for number in numbers], [word[index] for word in words]
+    return Fitting(chosen[index], record, instants, tuple(numbers), tuple(words))
+
+
+def _windows(data: Bytes, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """What ``data`` would be as a value of ``dtype`` from each byte on."""
+    kind = np.dtype(dtype)
+    return np.ndarray((len(data) - kind.itemsize + 1,), kind, data.data, strides=(1,))
+
+
+def _texts(data: Bytes, starts: Int64s, lengths: Int64s) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.bool_]]:
+    """The texts that begin at ``starts``, and which hold nothing but ASCII: the others are left to fastavro."""
+    width = max(1, int(lengths.max(initial=0)))
+    words = _windows(data, f"S{width}")[starts]
+    letters = words.view(np.uint8).reshape(len(words), width)
+    # Less one, a zero becomes 255.
+    plain = (letters - np.uint8(1)) < 0x7F
+    if (lengths < width).any():
+        outside = np.arange(width) >= lengths[:, None]
+        letters[outside] = 0
+        plain |= outside
+    return words, np.logical_and.reduce(plain, axis=1)
+
+
+class SignalLayouts:
+    """Reads those values of the ``signals`` topic that match the layout of a face's or a voice's signal."""
 
     def __init__(self, codec: Codec) -> None:
-        self._codec = codec
         prefix = codec.prefix(Signal)
         self._face = derive_layout("Signal", prefix, "FaceSignal")
         self._speech = derive_layout("Signal", prefix, "SpeechSignal")
         assert self._face.instants == self._speech.instants
         self._branch_at = self._face.instants.stop
+        # Not 0: that is SessionStarted's.
         self._face_tag, self._speech_tag = (
             int(layout.marker[list(layout.marker_at).index(self._branch_at)]) for layout in (self._face, self._speech)
         )
-        # By kind: layout, variable integers before the sequence, fields, columns.
-        self._plans = (
-            (self._face, 2, FACE_COLUMNS, FACE_WIDTH),
-            (self._speech, 0, SPEECH_COLUMNS, SPEECH_WIDTH),
+
+    def read(self, values: Sequence[bytes | None]) -> tuple[Fitting, Fitting, list[int]]:
+        """Faces (integers: face_count, track_id, sequence; texts: session, source), voices (sequence), the others.
+
+        ``index`` of both says which of ``values``; the others are positions, too.
+        """
+        joined = Joined.of(values, max(self._face.dtype.itemsize, self._speech.dtype.itemsize))
+        tag_at = joined.begins + self._branch_at
+        tags = np.where(tag_at < joined.ends, joined.data[tag_at], 0)
+        faces = read_fitting(joined, np.flatnonzero(tags == self._face_tag), self._face, integers=3, texts=2)
+        speeches = read_fitting(joined, np.flatnonzero(tags == self._speech_tag), self._speech, integers=1, texts=2)
+        others = np.ones(len(values), np.bool_)
+        others[faces.index] = False
+        others[speeches.index] = False
+        return faces, speeches, np.flatnonzero(others).tolist()
+
+
+class FrameLayout:
+    """Reads those values of the ``avatar.frames`` topic that match a frame's layout."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._layout = derive_layout("AvatarFrame", codec.prefix(AvatarFrame))
+        self.mappings: tuple[str, ...] = next(
+            tuple(spec["type"]["symbols"])
+            for spec in parsed_schema("AvatarFrame")["fields"]
+            if spec["name"] == "mapping"
         )
+
+    def read(self, values: Sequence[bytes | None]) -> tuple[Fitting, list[int]]:
+        """Frames (integers: sequence; texts: session), and the positions of the others.
+
+        ``mapping`` is twice the index in :attr:`mappings`: enumerations are zigzag, too.
+        """
+        joined = Joined.of(values, self._layout.dtype.itemsize)
+        found = read_fitting(joined, np.arange(len(values)), self._layout, integers=1, texts=1)
+        known = (found.record["mapping"] & 1 == 0) & (found.record["mapping"] < 2 * len(self.mappings))
+        if not known.all():
+            index = np.flatnonzero(known)
+            found = Fitting(
+                found.index[index], found.record[index], found.instants[index],
+                (found.integers[0][index],), (found.texts[0][index],),
+            )  # fmt: skip
+        others = np.ones(len(values), np.bool_)
+        others[found.index] = False
+        return found, np.flatnonzero(others).tolist()
+
+
+class SignalBatchReader:
+    """Reads values of the ``signals`` topic to :class:`SignalBatch`."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self._layouts = SignalLayouts(codec)
 
     def read(self, values: Sequence[bytes | None]) -> SignalBatch:
         """Decode ``values``; nothing raises: what cannot be read says so."""
@@ -253,14 +376,9 @@ class SignalReader:
         )
         single: Sequence[int] = range(count)
         if count >= BULK_FROM:
-            face_tag, speech_tag, at = self._face_tag, self._speech_tag, self._branch_at
-            tags = [value[at] if value and len(value) > at else -1 for value in values]
-            faces = [i for i, tag in enumerate(tags) if tag == face_tag]
-            speeches = [i for i, tag in enumerate(tags) if tag == speech_tag]
-            face_misfits, batch.faces = self._read_many(values, faces, FACE, batch)
-            speech_misfits, batch.speeches = self._read_many(values, speeches, SPEECH, batch)
-            others = [i for i, tag in enumerate(tags) if tag not in {face_tag, speech_tag}]
-            single = others + face_misfits + speech_misfits
+            faces, speeches, single = self._layouts.read(values)
+            batch.faces = _take(faces, FACE, FACE_COLUMNS, FACE_WIDTH, batch)
+            batch.speeches = _take(speeches, SPEECH, SPEECH_COLUMNS, SPEECH_WIDTH, batch)
         faces_more: list[Floats] = []
         speeches_more: list[Floats] = []
         for i in single:
@@ -270,73 +388,6 @@ class SignalReader:
         if speeches_more:
             batch.speeches = np.concatenate((batch.speeches, speeches_more))
         return batch
-
-    def _read_many(
-        self, values: Sequence[bytes | None], chosen: list[int], kind: int, batch: SignalBatch
-    ) -> tuple[list[int], Floats]:
-        """Decode the records at ``chosen``; returns those that do not fit the layout, and the others' samples."""
-        layout, ints, names, columns = self._plans[kind]
-        size = layout.dtype.itemsize
-        long_enough = [i for i in chosen if len(values[i]) > size]  # type: ignore[arg-type]  # chosen ones are bytes
-        misfits = [i for i in chosen if len(values[i]) <= size] if len(long_enough) < len(chosen) else []  # type: ignore[arg-type]
-        if not long_enough:
-            return misfits, np.zeros((0, columns), np.float32)
-        found = [values[i] for i in long_enough]
-        heads = b"".join([value[:size] for value in found])  # type: ignore[index]
-        raw = np.frombuffer(heads, np.uint8).reshape(-1, size)
-        record = np.frombuffer(heads, layout.dtype)
-        good = (raw[:, layout.marker_at] == layout.marker).all(axis=1)
-        good &= (raw[:, layout.flags_at] <= 1).all(axis=1)
-        instants, eight = read_instants(np.ascontiguousarray(raw[:, layout.instants]).view("<u8"))
-        good &= eight.all(axis=1)
-
-        tails = [value[size:] for value in found]  # type: ignore[index]
-        joined = b"".join(tails)
-        data = np.frombuffer(joined + bytes(10), np.uint8)
-        ends = np.cumsum([len(tail) for tail in tails])
-        at = np.concatenate(([0], ends[:-1]))
-        numbers = []
-        for _ in range(ints + 2):
-            number, at, read = read_varints(data, at, ends)
-            numbers.append(number)
-            good &= read
-        length = numbers[-1]
-        good &= (length >= 0) & (length <= ends - at)
-        starts, stops = at, at + np.where(good, length, 0)
-        source, at, read = read_varints(data, stops, ends)
-        good &= read & (source == ends - at)
-        # Text beyond ASCII is left to fastavro, which knows what is not UTF-8.
-        wide = np.concatenate(([0], np.cumsum(data >= 0x80)))
-        good &= (wide[stops] == wide[starts]) & (wide[np.where(good, ends, 0)] == wide[np.where(good, at, 0)])
-
-        index = np.array(long_enough, np.intp)
-        if not good.all():
-            misfits += index[~good].tolist()
-            index, record, instants, starts, stops = (
-                index[good],
-                record[good],
-                instants[good],
-                starts[good],
-                stops[good],
-            )
-            numbers = [number[good] for number in numbers]
-        batch.kind[index] = kind
-        batch.stamps[index] = instants
-        batch.sequence[index] = numbers[ints]
-        batch.place[index] = np.arange(len(index))
-        matrix = np.empty((len(index), columns), np.float32)
-        column = 0
-        for name in names:
-            width = ARRAY_LENGTHS.get(name, 1)
-            if width > 1:
-                matrix[:, column : column + width] = record[name]
-            else:
-                matrix[:, column] = numbers[1] if name == "track_id" else record[name]
-            column += width
-        sessions = batch.sessions
-        for i, start, stop in zip(index.tolist(), starts.tolist(), stops.tolist(), strict=True):
-            sessions[i] = joined[start:stop]
-        return misfits, matrix
 
     def _read_one(
         self, i: int, value: bytes | None, batch: SignalBatch, faces: list[Floats], speeches: list[Floats]
@@ -369,6 +420,25 @@ class SignalReader:
             batch.lifecycle[i] = signal
 
 
+def _take(found: Fitting, kind: int, names: Sequence[str], columns: int, batch: SignalBatch) -> Floats:
+    """Put what was found to its places in the batch; returns its samples."""
+    index = found.index
+    batch.kind[index] = kind
+    batch.stamps[index] = found.instants
+    batch.sequence[index] = found.integers[-1]
+    batch.place[index] = np.arange(len(index))
+    matrix = np.empty((len(index), columns), np.float32)
+    column = 0
+    for name in names:
+        width = ARRAY_LENGTHS.get(name, 1)
+        values = found.integers[1] if name == "track_id" else found.record[name]
+        matrix[:, column : column + width] = values.reshape(len(index), width)
+        column += width
+    for i, session in zip(index.tolist(), found.texts[0].tolist(), strict=True):
+        batch.sessions[i] = session
+    return matrix
+
+
 def _row(payload: FaceSignal | SpeechSignal, columns: Sequence[str], size: int) -> Floats:
     row = np.empty(size, np.float32)
     column = 0
@@ -383,105 +453,3 @@ def _row(payload: FaceSignal | SpeechSignal, columns: Sequence[str], size: int) 
             row[column : column + width] = np.nan
         column += width
     return row
-
-
-@dataclass(slots=True)
-class FrameBatch:
-    """Avatar frames as arrays, one row a frame; integers quantised as :class:`schemas.records.AvatarFrame` says."""
-
-    captured_at_us: Int64s
-    face_hops_ms: Floats  # (n, 5)
-    speech_hops_ms: Floats
-    emotions: Bytes  # (n, 7)
-    affect: npt.NDArray[np.int16]  # (n, 5)
-    levels: Bytes
-    aus: Bytes
-    angles: npt.NDArray[np.int16]
-    blendshapes: Bytes
-    visemes: Bytes
-    discontinuity: Bytes  # (n,) 0 or 1, as the four below
-    face_live: Bytes
-    speech_live: Bytes
-    viseme_mouth: Bytes
-    closed_by_max_wait: Bytes
-    mapping: Bytes  # (n,) index of the enumeration's symbol
-    sequence: Int64s
-    sessions: Sequence[bytes]  # UTF-8
-
-
-_FRAME_FIELDS: Final = (
-    "face_hops_ms", "speech_hops_ms", "emotions", "levels", "aus", "blendshapes", "visemes", "discontinuity",
-    "face_live", "speech_live", "viseme_mouth", "closed_by_max_wait",
-)  # fmt: skip
-
-
-class FrameWriter:
-    """Writes values of the ``avatar.frames`` topic."""
-
-    def __init__(self, codec: Codec) -> None:
-        self._codec = codec
-        layout = derive_layout("AvatarFrame", codec.prefix(AvatarFrame))
-        self._body = layout.dtype.itemsize
-        self._dtype = np.dtype([("body", layout.dtype), ("sequence", "u1", (_VARINT_BYTES,))])
-        blank = np.zeros(self._body, np.uint8)
-        blank[layout.marker_at] = layout.marker
-        self._blank = np.zeros(1, self._dtype)
-        self._blank["body"] = blank.view(layout.dtype)[0]
-        self._mappings = next(
-            spec["type"]["symbols"] for spec in parsed_schema("AvatarFrame")["fields"] if spec["name"] == "mapping"
-        )
-        self._suffixes: dict[bytes, bytes] = {}
-
-    def write(self, batch: FrameBatch) -> list[bytes]:
-        """One value a frame."""
-        count = len(batch.sequence)
-        record = np.repeat(self._blank, count)
-        body = record["body"]
-        instants, fits = write_instants(batch.captured_at_us)
-        body["captured_at_us"] = instants
-        for name in _FRAME_FIELDS:
-            body[name] = getattr(batch, name)
-        body["mapping"] = batch.mapping << 1  # an enumeration's index is zigzag, too
-        body["affect"] = batch.affect.astype("<i2", copy=False).view(np.uint8)
-        body["angles"] = batch.angles.astype("<i2", copy=False).view(np.uint8)
-        record["sequence"], lengths = write_varints(batch.sequence)
-        blob = record.tobytes()
-        size, stops = self._dtype.itemsize, (lengths + self._body).tolist()
-        out = [
-            blob[i * size : i * size + stop] + self._suffix(session)
-            for i, (stop, session) in enumerate(zip(stops, batch.sessions, strict=True))
-        ]
-        for i in np.flatnonzero(~fits | (batch.sequence < 0)).tolist():
-            out[i] = self._codec.encode(self.record(batch, i))
-        return out
-
-    def _suffix(self, session: bytes) -> bytes:
-        found = self._suffixes.get(session)
-        if found is None:
-            if len(self._suffixes) > 100_000:
-                self._suffixes.clear()
-            found = self._suffixes[session] = varint(len(session)) + session
-        return found
-
-    def record(self, batch: FrameBatch, i: int) -> AvatarFrame:
-        """Frame ``i`` of the batch as a record."""
-        return AvatarFrame(
-            captured_at_us=int(batch.captured_at_us[i]),
-            face_hops_ms=tuple(batch.face_hops_ms[i].tolist()),
-            speech_hops_ms=tuple(batch.speech_hops_ms[i].tolist()),
-            emotions=batch.emotions[i].tobytes(),
-            affect=batch.affect[i].astype("<i2").tobytes(),
-            levels=batch.levels[i].tobytes(),
-            aus=batch.aus[i].tobytes(),
-            angles=batch.angles[i].astype("<i2").tobytes(),
-            blendshapes=batch.blendshapes[i].tobytes(),
-            visemes=batch.visemes[i].tobytes(),
-            discontinuity=bool(batch.discontinuity[i]),
-            face_live=bool(batch.face_live[i]),
-            speech_live=bool(batch.speech_live[i]),
-            viseme_mouth=bool(batch.viseme_mouth[i]),
-            closed_by_max_wait=bool(batch.closed_by_max_wait[i]),
-            mapping=self._mappings[int(batch.mapping[i])],
-            sequence=int(batch.sequence[i]),
-            session_id=batch.sessions[i].decode(),
-        )

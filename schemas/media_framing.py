@@ -3,12 +3,12 @@
 ====== ==== ===============================================================================
 offset type field
 ====== ==== ===============================================================================
-0      u8   kind: 1 PCM16 mono 16 kHz, 2 Opus packet, 3 JPEG
+0      u8   kind: 1 PCM16 mono 16 kHz, 2 Opus packet, 3 JPEG, 4 face features, 5 speech features
 1      u8   flags, 0
 2      u16  reserved, 0
 4      u32  sequence: the client's own counter, strictly rising for audio and for video
 8      i64  captured_at_us: of the first sample or of the picture, on the client's clock
-16     ...  payload
+16     ...  payload; of features, see :mod:`schemas.features`
 ====== ==== ===============================================================================
 """
 
@@ -27,6 +27,8 @@ class MediaKind(IntEnum):
     PCM16 = 1
     OPUS = 2
     JPEG = 3
+    FACE_FEATURES = 4
+    SPEECH_FEATURES = 5
 
 
 class FramingError(ValueError):
@@ -44,8 +46,13 @@ class MediaMessage:
 
     @property
     def is_audio(self) -> bool:
-        """Sound rather than a picture."""
-        return self.kind is not MediaKind.JPEG
+        """Sound, or features of it, rather than a picture or features of one."""
+        return self.kind is not MediaKind.JPEG and self.kind is not MediaKind.FACE_FEATURES
+
+    @property
+    def is_features(self) -> bool:
+        """What a client has found out by itself, rather than media."""
+        return self.kind is MediaKind.FACE_FEATURES or self.kind is MediaKind.SPEECH_FEATURES
 
     def to_bytes(self) -> bytes:
         """Header and payload; raises FramingError if a field does not fit."""
@@ -66,5 +73,6 @@ def parse(data: bytes) -> MediaMessage:
     try:
         known = MediaKind(kind)
     except ValueError as error:
-        raise FramingError(f"unknown kind {kind}: 1 is PCM16, 2 Opus, 3 JPEG") from error
+        msg = f"unknown kind {kind}: 1 is PCM16, 2 Opus, 3 JPEG, 4 face features, 5 speech features"
+        raise FramingError(msg) from error
     return MediaMessage(known, sequence, captured_at_us, data[HEADER.size :])

@@ -15,7 +15,10 @@ EndReason = Literal["client_closed", "deleted", "idle", "expired", "edge_shutdow
 Timeline = Literal["live", "recorded"]
 MappingName = Literal["direct_au", "emotion_style", "blend"]
 ControlAction = Literal["reset_calibration"]
-ClientEventKind = Literal["ack", "rating", "consent_changed", "opt_out", "viewer_joined", "viewer_left", "exposure"]
+ClientEventKind = Literal[
+    "ack", "rating", "consent_changed", "opt_out", "viewer_joined", "viewer_left", "exposure", "session_ended"
+]
+"""session_ended is the edge's own word, for those who follow a session without reading its signals."""
 
 
 @dataclass(frozen=True, slots=True)

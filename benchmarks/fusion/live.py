@@ -217,8 +217,7 @@ def _settle(candidate: Candidate) -> None:
 def latencies_ms(pacer: Pacer, frames: Frames, from_us: int, until_us: int) -> npt.NDArray[np.float64]:
     """Time from sending the signal that closes a tick to Kafka's timestamp of its frame, of the ticks in a span.
 
-    A tick closes with the first sample of each modality that is no more than its slack before it. Raises
-    CandidateError if a frame of the span is missing.
+    Raises CandidateError if a frame of the span is missing.
     """
     instants = frames.instants_us
     span = (instants >= from_us) & (instants < until_us)
@@ -227,7 +226,16 @@ def latencies_ms(pacer: Pacer, frames: Frames, from_us: int, until_us: int) -> n
     wanted = (last - first) * pacer.sessions
     if int(span.sum()) != wanted:
         raise CandidateError(f"{wanted - int(span.sum())} of {wanted} live frames are missing: fusion fell behind")
-    session, tick_us = frames.session[span], instants[span]
+    written = frames.written_ms[span].astype(np.float64)
+    # Kafka's timestamps are cut to the millisecond: on average the frame was written half of one later.
+    return written + 0.5 - closing_us(pacer, frames.session[span], instants[span]) / 1e3
+
+
+def closing_us(pacer: Pacer, session: Int64s, tick_us: Int64s) -> Int64s:
+    """When the signal that closes each of these ticks was sent, µs.
+
+    A tick closes with the first sample of each modality that is no more than its slack before it.
+    """
     closing = np.zeros(len(session), np.int64)
     for stream, name, period in (
         (pacer.face, "face_slack_ms", US),
@@ -243,6 +251,4 @@ def latencies_ms(pacer: Pacer, frames: Frames, from_us: int, until_us: int) -> n
         earlier = numbers - pacer.sessions
         numbers = np.where((k > 0) & (stream.captured(np.maximum(earlier, 0)) >= least), earlier, numbers)
         closing = np.maximum(closing, stream.sent_at(numbers))
-    written = frames.written_ms[span].astype(np.float64)
-    # Kafka's timestamps are cut to the millisecond: on average the frame was written half of one later.
-    return written + 0.5 - closing / 1e3
+    return closing

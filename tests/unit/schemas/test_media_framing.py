@@ -23,7 +23,8 @@ def test_the_header_is_sixteen_bytes_little_endian():
 def test_what_is_written_is_read(kind, sequence, captured_at_us, payload):
     message = MediaMessage(kind, sequence, captured_at_us, payload)
     assert parse(message.to_bytes()) == message
-    assert message.is_audio == (kind != MediaKind.JPEG)
+    assert message.is_audio == (kind not in {MediaKind.JPEG, MediaKind.FACE_FEATURES})
+    assert message.is_features == (kind in {MediaKind.FACE_FEATURES, MediaKind.SPEECH_FEATURES})
 
 
 @given(st.binary(max_size=64))

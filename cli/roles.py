@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from ingest.feed import AvatarFeed
+    from runtime.lifecycle import Role
     from runtime.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -61,9 +63,18 @@ def run_role(name: RoleName, settings: "Settings", partitions: Sequence[int] | N
 
     role = Role.start(name.value, settings)
     threading.Thread(target=_end_hard, args=(role.stop,), name="stop-deadline", daemon=True).start()
-    arguments = {} if partitions is None else {"owned": partitions}
+    arguments: dict[str, object] = {} if partitions is None else {"owned": partitions}
+    if name is RoleName.INGEST:
+        arguments["feed"] = _channel_feed
     importlib.import_module(MODULES[name]).run(role, **arguments)
     log.info("%s: stopped", name.value)
+
+
+def _channel_feed(role: "Role") -> "AvatarFeed":
+    """Egress within the edge's process, for avatar frames over the data channels of WebRTC peers."""
+    from egress.feed import ChannelFeed  # noqa: PLC0415 - not before a peer asks for it
+
+    return ChannelFeed.of(role)
 
 
 def _end_hard(stop: threading.Event) -> None:

@@ -28,9 +28,10 @@ from client.errors import ClientError, ConnectionRefused, SessionRefused
 from client.lanes import LIVE_AUDIO_MESSAGES, LIVE_VIDEO_MESSAGES, RECORDED_MESSAGES, Lane, LaneCounts
 from client.watch import watch
 from schemas.close_codes import FINAL, CloseCode
+from schemas.features import face_payload, speech_payload
 from schemas.fusion_config import MappingName
 from schemas.media_framing import MediaKind
-from schemas.records import Timeline
+from schemas.records import FaceSignal, SpeechSignal, Timeline
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +114,8 @@ class Session:
         parameters: Mapping[str, float] | None = None,
         calibration: Mapping[str, Mapping[str, float]] | None = None,
         subject: str | None = None,
+        face_on_device: bool = False,
+        speech_on_device: bool = False,
         clock: Callable[[], int] = wall_clock_us,
     ) -> "Session":
         """Start a session with the consent given (``audio``, ``video``, ``store_raw``: none by default).
@@ -120,7 +123,9 @@ class Session:
         ``server`` is the ingest edge's address, for instance ``http://127.0.0.1:8420``. ``timeline`` "live": times are
         the machine's clock; "recorded": times are those of the recording from 0, and the speed of sending is free.
         ``calibration`` is what is known of the person's face: "au_neutral" and "au_gain" by Action Unit, for instance
-        {"au_neutral": {"AU04": 0.2}}; without it, the neutral face is learned.
+        {"au_neutral": {"AU04": 0.2}}; without it, the neutral face is learned. ``face_on_device`` and
+        ``speech_on_device``: you analyse that yourself, and send :meth:`send_face` and :meth:`send_speech` instead of
+        media, which the service then refuses.
         Raises SessionRefused, or httpx.HTTPError if the service cannot be reached.
         """
         body = {
@@ -130,6 +135,7 @@ class Session:
             "parameters": dict(parameters or {}),
             "calibration": None if calibration is None else {name: dict(aus) for name, aus in calibration.items()},
             "subject": subject,
+            "on_device": {"face": face_on_device, "speech": speech_on_device},
         }
         async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S, trust_env=False) as http:
             answer = await http.post(f"{server.rstrip('/')}/v1/sessions", json=body)
@@ -214,6 +220,26 @@ class Session:
         return await self._put(
             self._video, MediaKind.JPEG, self._clock() if captured_at_us is None else captured_at_us, jpeg
         )
+
+    async def send_face(
+        self, signal: FaceSignal, *, engine: str, captured_at_us: int | None = None, inference_us: int = 0
+    ) -> int:
+        """Send what you found in a picture instead of the picture; otherwise like :meth:`send_jpeg`.
+
+        ``engine`` is ``name@version`` of what found it, ``inference_us`` how long after the capture it was found.
+        Raises ValueError if a field does not fit; the service checks the rest.
+        """
+        payload = face_payload(signal, engine=engine, inference_us=inference_us)
+        at_us = self._clock() if captured_at_us is None else captured_at_us
+        return await self._put(self._video, MediaKind.FACE_FEATURES, at_us, payload)
+
+    async def send_speech(
+        self, signal: SpeechSignal, *, engine: str, ended_at_us: int | None = None, inference_us: int = 0
+    ) -> int:
+        """Send what you found in 40 ms of sound that ended then (default: now); otherwise like :meth:`send_face`."""
+        payload = speech_payload(signal, engine=engine, inference_us=inference_us)
+        at_us = self._clock() if ended_at_us is None else ended_at_us
+        return await self._put(self._audio, MediaKind.SPEECH_FEATURES, at_us, payload)
 
     async def withdraw(self, *, audio: bool = False, video: bool = False, store_raw: bool = False) -> None:
         """Withdraw consent; the service stops that modality at once. Consent cannot be given again in this session."""

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
 from client.errors import ConnectionRefused
-from schemas.close_codes import FINAL
+from schemas.close_codes import FINAL, CloseCode
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,8 @@ async def watch(
 
     First a ``welcome`` for each connection; then ``avatar_frame`` and ``emotion_update``, each sequence once and in
     rising order across reconnects; ``skipped`` where this client was too slow, ``stalled`` where the session is
-    silent. Ends when ``ended`` is set and nothing has come for 2 s; otherwise when the consumer stops.
+    silent. Ends when the session has ended, also when ``ended`` is set and nothing has come for 2 s; otherwise when
+    the consumer stops.
     Raises ConnectionRefused if the service closes the connection for good.
     """
     newest = {"avatar_frame": -1, "emotion_update": -1}
@@ -62,6 +63,8 @@ async def watch(
                     yield message
         except ConnectionClosed as closed:
             code, reason = (closed.rcvd.code, closed.rcvd.reason) if closed.rcvd is not None else (1006, "")
+            if code == CloseCode.SESSION_ENDED:
+                return
             if code in FINAL:
                 raise ConnectionRefused(code, reason) from closed
             log.info("avatar connection lost (%d %s), connecting again", code, reason)

@@ -5,17 +5,19 @@ viewer is told how many were before it gets the next.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
 from egress.projection import Instants, avatar_frame, emotion_update, has_emotion_update
+from schemas.close_codes import CloseCode
 from schemas.records import AvatarFrame
 
 Format = Literal["json", "cbor"]
 
 STALLED_US: Final = 2_000_000
 REMEMBERED_FRAMES: Final = 128
+REMEMBERED_ENDS: Final = 10_000
 
 
 class Sink(Protocol):
@@ -28,6 +30,12 @@ class Sink(Protocol):
     def write(self, wire: bytes) -> None:
         """Write bytes that are framed already; never blocks."""
         ...
+
+
+class Close(Protocol):
+    """Ends a viewer's connection. Called in the midst of a round: the viewer may leave only after that."""
+
+    def __call__(self, viewer: "Viewer", code: CloseCode, reason: str) -> None: ...
 
 
 class Encoder(Protocol):
@@ -47,6 +55,8 @@ class Viewer:
     format: Format
     sink: Sink
     expires_at_us: int
+    ends_with_session: bool = True
+    """Whether its connection closes when the session has ended: that of a wall does not."""
     pending: bytes | None = None
     skipped_untold: int = 0
     skipped: int = 0
@@ -61,6 +71,7 @@ class _Session:
     last_sequence: int = -1
     last_frame_us: int = 0
     stalled: bool = False
+    ended: bool = False
     relayed: OrderedDict[int, tuple[int, int]] = field(default_factory=OrderedDict)
 
 
@@ -79,14 +90,30 @@ class Hub:
     def __init__(self, encoders: Mapping[Format, Encoder]) -> None:
         self._encoders = encoders
         self._sessions: dict[str, _Session] = {}
+        self._ended: OrderedDict[str, None] = OrderedDict()
         self._tallies: dict[str, Tally] = {}
         self.count = 0
 
     def join(self, viewer: Viewer, now_us: int) -> None:
         """Send the viewer every frame of its session from now on."""
-        session = self._sessions.setdefault(viewer.session_id, _Session(last_frame_us=now_us))
+        session = self._sessions.setdefault(
+            viewer.session_id, _Session(last_frame_us=now_us, ended=viewer.session_id in self._ended)
+        )
         session.viewers.append(viewer)
         self.count += 1
+
+    def end(self, session_id: str) -> None:
+        """The session has ended: its viewers go as soon as its last frames are through, which 2 s without one tell.
+
+        Those that come later are told likewise, unless very many sessions have ended since.
+        """
+        self._ended[session_id] = None
+        if len(self._ended) > REMEMBERED_ENDS:
+            self._ended.popitem(last=False)
+        session = self._sessions.get(session_id)
+        if session is not None:
+            session.ended = True
+            session.stalled = False
 
     def leave(self, viewer: Viewer) -> None:
         """Send it nothing more; what waited for it counts as skipped."""
@@ -133,11 +160,11 @@ class Hub:
         session = self._sessions.get(session_id)
         return None if session is None else session.relayed.get(sequence)
 
-    def sweep(self, now_us: int, close_expired: Callable[[Viewer], None]) -> None:
+    def sweep(self, now_us: int, close: Close) -> None:
         """Look after viewers between frames: call it several times a second.
 
         Sends what waited for viewers that can take it again, says ``stalled`` where no frame has come for 2 s, and
-        hands over viewers whose token has expired.
+        closes viewers whose token has expired or whose session is over.
         """
         for session_id, session in self._sessions.items():
             quiet_us = now_us - session.last_frame_us
@@ -145,7 +172,9 @@ class Hub:
             session.stalled = session.stalled or newly_stalled
             for viewer in session.viewers:
                 if now_us >= viewer.expires_at_us:
-                    close_expired(viewer)
+                    close(viewer, CloseCode.BAD_TOKEN, "the token has expired")
+                elif newly_stalled and session.ended and viewer.ends_with_session:
+                    close(viewer, CloseCode.SESSION_ENDED, "the session has ended")
                 elif not viewer.sink.congested(now_us):
                     self._flush(viewer)
                     if newly_stalled:

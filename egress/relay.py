@@ -22,8 +22,8 @@ from runtime.kafka import (
 from runtime.metrics import Metrics
 from runtime.settings import Settings
 from schemas.codec import Codec, DecodeError
-from schemas.records import AvatarFrame
-from schemas.topics import AVATAR_FRAMES
+from schemas.records import AvatarFrame, ClientEvent
+from schemas.topics import AVATAR_FRAMES, CLIENT_EVENTS
 from schemas.vocabulary import Stage
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ MAX_BATCHES_AHEAD: Final = 4
 POLL_S: Final = 0.05
 RETRY_S: Final = 0.25
 WATERMARK_S: Final = 2.0
+PRESENT_US: Final = 60_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,10 @@ class Fused:
 
 
 class Relay:
-    """Reads ``avatar.frames`` in a thread of its own, from the end of each partition on.
+    """Reads ``avatar.frames``, and the ends of sessions, in a thread of its own, from the end of each partition on.
 
-    ``deliver`` is called in the event loop with the frames of watched sessions, in log order.
+    ``deliver`` is called in the event loop with the frames of watched sessions, in log order; ``ended`` with each
+    session of their partitions that the edge says is over, which may be a moment before its last frames are there.
     """
 
     def __init__(
@@ -57,17 +59,23 @@ class Relay:
         clock: Clock,
         metrics: Metrics,
         publisher: Publisher,
+        *,
         deliver: Callable[[list[Fused]], None],
+        ended: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._topic = settings.topic(AVATAR_FRAMES)
+        self._events = settings.topic(CLIENT_EVENTS)
         self._metrics = metrics
         self._deliver = deliver
+        self._ended = ended
         self._codec = Codec()
         self._dead_letters = DeadLetterBox(publisher, self._codec, clock, Stage.EGRESS, metrics)
         self._loop = asyncio.get_running_loop()
         self._partitions = 0
         self._watched: frozenset[str] = frozenset()
+        self._surveying = False
+        self._newest_ms: dict[str, int] = {}
         self._assigned: set[int] = set()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._lock = threading.Lock()
@@ -93,6 +101,18 @@ class Relay:
         """Relay these sessions and no others from now on."""
         self._watched = frozenset(sessions)
         self._wake.set()
+
+    def survey(self, *, on: bool) -> None:
+        """Whether to note every session that has frames, whoever watches; that needs every partition."""
+        self._surveying = on
+        self._wake.set()
+
+    def present(self, now_us: int) -> dict[str, int]:
+        """When each session's newest frame was published, ms since the epoch, those of the last minute; see survey."""
+        since_ms = (now_us - PRESENT_US) // 1_000
+        with self._lock:
+            self._newest_ms = {name: at_ms for name, at_ms in self._newest_ms.items() if at_ms >= since_ms}
+            return dict(self._newest_ms)
 
     async def reading(self, session_id: str) -> None:
         """Return once every frame of ``session_id`` that is published from now on will be relayed; watch it first."""
@@ -133,18 +153,20 @@ class Relay:
             self.failed.set_exception(error)
 
     def _assign(self, source: Consumer) -> None:
-        wanted = {self._partition(session_id) for session_id in self._watched}
-        dropped = [TopicPartition(self._topic, partition) for partition in self._assigned - wanted]
+        watched = range(self._partitions) if self._surveying else map(self._partition, self._watched)
+        wanted = set(watched)
+        topics = (self._topic, self._events)
+        dropped = [TopicPartition(topic, partition) for partition in self._assigned - wanted for topic in topics]
         if dropped:
             source.incremental_unassign(dropped)
             self._assigned &= wanted
         added = []
         for partition in wanted - self._assigned:
-            place = TopicPartition(self._topic, partition)
-            # The end is asked for now, so that nothing published from here on is missed; a record read twice is
-            # recognised by its sequence.
-            _, high = source.get_watermark_offsets(place, timeout=WATERMARK_S)
-            added.append(TopicPartition(self._topic, partition, high))
+            for topic in topics:
+                # The end is asked for now, so that nothing published from here on is missed; a record read twice is
+                # recognised by its sequence.
+                _, high = source.get_watermark_offsets(TopicPartition(topic, partition), timeout=WATERMARK_S)
+                added.append(TopicPartition(topic, partition, high))
         if added:
             source.incremental_assign(added)
         self._assigned = wanted
@@ -159,6 +181,9 @@ class Relay:
             return
         batch: list[Fused] = []
         for message in (first, *source.consume(MAX_BATCH, 0)):
+            if message.topic() == self._events:
+                self._read_event(message)
+                continue
             fused = self._read(message)
             if fused is not None:
                 batch.append(fused)
@@ -174,6 +199,9 @@ class Relay:
             return None
         key = message.key()
         session_id = key.decode(errors="replace") if isinstance(key, bytes) else str(key)
+        if self._surveying:
+            with self._lock:
+                self._newest_ms[session_id] = message.timestamp()[1]
         if session_id not in self._watched:
             return None
         self._metrics.count("records_in_total", topic=AVATAR_FRAMES)
@@ -183,6 +211,17 @@ class Relay:
             self._dead_letters.put(message, AVATAR_FRAMES, str(error))
             return None
         return Fused(frame, message.timestamp()[1] * 1_000)
+
+    def _read_event(self, message: Message) -> None:
+        """Look for ends of sessions among what clients say, which is little: their acks, once a second each."""
+        if message.error() is not None:
+            return
+        try:
+            event = self._codec.decode(ClientEvent, message.value())
+        except DecodeError:
+            return  # whoever keeps client events counts it
+        if event.kind == "session_ended":
+            self._loop.call_soon_threadsafe(self._ended, event.session_id)
 
     def _hand_over(self, batch: list[Fused]) -> None:
         try:

@@ -24,10 +24,12 @@ def json_frames(messages: Iterable[Mapping[str, Any]]) -> bytes:
 
 def cbor_frames(messages: Iterable[Mapping[str, Any]]) -> bytes:
     """One binary frame a message: CBOR (RFC 8949), floats as 16 bits where they fit."""
-    return b"".join(
-        Frame(Opcode.BINARY, cbor2.dumps(_halved(message), canonical=True)).serialize(mask=False)
-        for message in messages
-    )
+    return b"".join(Frame(Opcode.BINARY, cbor_message(message)).serialize(mask=False) for message in messages)
+
+
+def cbor_message(message: Mapping[str, Any]) -> bytes:
+    """One message as CBOR, floats as 16 bits where they fit."""
+    return cbor2.dumps(_halved(message), canonical=True)
 
 
 def _halved(value: Any) -> Any:

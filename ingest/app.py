@@ -2,6 +2,7 @@
 
 import secrets
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -18,18 +19,25 @@ from ingest.body_limit import BodyLimit
 from ingest.calibration import CalibrationError, calibration_of
 from ingest.consent import Consent
 from ingest.edge import BrokerAway, Edge, TooSoon
-from ingest.media import MediaConnection, close
+from ingest.media import close, serve_socket
 from ingest.problems import Problem
-from ingest.sessions import SessionOver
+from ingest.sessions import ON_DEVICE, SessionOver
+from ingest.webrtc import ice
+from ingest.webrtc.peers import Peers
+from ingest.webrtc.signalling import add_whip
 from runtime.errors import TokenError
 from runtime.origins import origin_allowed
 from runtime.rates import TokenBucket
-from runtime.tokens import Grant, bearer
+from runtime.tokens import Grant, Scope, bearer
 from schemas.close_codes import CloseCode
 from schemas.fusion_config import ConfigError, FusionConfig, MappingName
+from schemas.vocabulary import Modality
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "web" / "dist"
 TENANT: Final = "default"
+PAGE_MODELS: Final = frozenset({"face_landmarker.task"})
+"""Model files that pages may have: what on-device analysis needs."""
+
 MAX_SESSIONS: Final = 10_000
 STARTS_PER_S: Final = 20.0
 STARTS_BURST: Final = 200.0
@@ -53,6 +61,20 @@ class ConsentBody(BaseModel):
     store_raw: bool = Field(default=False, description="Raw media may be kept beyond the log's retention.")
 
 
+class OnDeviceBody(BaseModel):
+    """What the client analyses itself: the edge then takes features of it only, and refuses media of it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    face: bool = False
+    speech: bool = False
+
+    def scopes(self) -> frozenset[Scope]:
+        """What the session's token says of it."""
+        wanted = {Modality.FACE: self.face, Modality.SPEECH: self.speech}
+        return frozenset(ON_DEVICE[modality] for modality, on_device in wanted.items() if on_device)
+
+
 class CalibrationBody(BaseModel):
     """What is known of the person's face, by Action Unit; those left out are neither shifted nor scaled."""
 
@@ -70,6 +92,7 @@ class SessionBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     consent: ConsentBody = ConsentBody()
+    on_device: OnDeviceBody = OnDeviceBody()
     timeline: Literal["live", "recorded"] = "live"
     mapping: MappingName = "blend"
     parameters: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
@@ -87,6 +110,8 @@ class SessionAnswer(BaseModel):
     expires_at_s: int
     media_url: str
     avatar_url: str | None
+    whip_url: str | None
+    ice_servers: list[dict[str, Any]] = Field(description="As in RTCConfiguration.iceServers.")
 
 
 class ResetAnswer(BaseModel):
@@ -102,20 +127,22 @@ class ClientConfig(BaseModel):
     analytics_url: str
 
 
-def create_app(edge: Edge) -> FastAPI:
-    """The application over ``edge``, which must run in the same event loop."""
+def create_app(edge: Edge, peers: Peers) -> FastAPI:
+    """The application over ``edge`` and its WebRTC ``peers``, which must run in the same event loop."""
     app = FastAPI(title="affectstream ingest", version="1", docs_url=None, redoc_url=None)
     app.add_middleware(BodyLimit)
     if edge.settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=[origin.strip() for origin in edge.settings.allowed_origins.split(",")],
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["authorization", "content-type"],
+            allow_methods=["GET", "POST", "PATCH", "DELETE", "OPTIONS"],
+            allow_headers=["authorization", "content-type", "if-match"],
+            expose_headers=["location", "link", "etag", "accept-post"],  # WHIP's
         )
     _add_errors(app)
     _add_sessions(app, edge)
     _add_media(app, edge)
+    add_whip(app, edge, peers, partial(_managing_grant, edge))
     _add_rest(app, edge)
     return app
 
@@ -183,7 +210,7 @@ def _add_sessions(app: FastAPI, edge: Edge) -> None:
         grant = Grant(
             session_id=secrets.token_hex(12),
             tenant=TENANT,
-            scopes=consent.scopes() | {"watch", "manage"},
+            scopes=consent.scopes() | body.on_device.scopes() | {"watch", "manage"},
             expires_at_s=now_us // 1_000_000 + edge.settings.token_ttl_s,
             timeline=body.timeline,
             started_at_us=now_us,
@@ -195,12 +222,17 @@ def _add_sessions(app: FastAPI, edge: Edge) -> None:
             raise _unavailable(str(error)) from error
         ingest_url = edge.settings.public_ingest_url or str(request.base_url)
         egress_url = edge.settings.public_egress_url
+        webrtc = edge.settings.max_peers > 0 and body.timeline == "live"
         return SessionAnswer(
             session_id=grant.session_id,
             token=edge.tokens.issue(grant, issued_at_s=now_us // 1_000_000),
             expires_at_s=grant.expires_at_s,
             media_url=_websocket_url(ingest_url, f"/v1/sessions/{grant.session_id}/media"),
             avatar_url=_websocket_url(egress_url, f"/v1/sessions/{grant.session_id}/avatar") if egress_url else None,
+            whip_url=f"{ingest_url.rstrip('/')}/v1/sessions/{grant.session_id}/whip" if webrtc else None,
+            ice_servers=[s.as_json() for s in ice.servers(edge.settings, grant.session_id, now_us // 1_000_000)]
+            if webrtc
+            else [],
         )
 
     @app.delete("/v1/sessions/{session_id}", status_code=204)
@@ -286,7 +318,7 @@ def _add_media(app: FastAPI, edge: Edge) -> None:
             edge.rejected("broker_unavailable")
             await close(socket, CloseCode.UNAVAILABLE, "the edge does not reach Kafka: come back later")
             return
-        await MediaConnection(edge, session, socket).serve()
+        await serve_socket(edge, session, socket)
 
 
 def _add_rest(app: FastAPI, edge: Edge) -> None:
@@ -296,6 +328,17 @@ def _add_rest(app: FastAPI, edge: Edge) -> None:
         return ClientConfig(
             egress_url=edge.settings.public_egress_url, analytics_url=edge.settings.public_analytics_url
         )
+
+    @app.get("/v1/models/{name}")
+    async def model(name: str) -> Response:
+        """A model that pages run themselves, from this edge's cache of models."""
+        file = edge.settings.cache_dir / "models" / name
+        if name not in PAGE_MODELS or not file.is_file():
+            known = name if name in PAGE_MODELS else ", ".join(sorted(PAGE_MODELS))
+            detail = f"pages can have {known}; if it is missing here: affectstream models pull"
+            raise Problem(404, "no_model", "There is no such model", detail)
+        headers = {"Cache-Control": "public, max-age=86400", "X-Content-Type-Options": "nosniff"}
+        return FileResponse(file, media_type="application/octet-stream", headers=headers)
 
     @app.get("/healthz")
     async def healthz() -> Response:
@@ -311,8 +354,10 @@ def _add_rest(app: FastAPI, edge: Edge) -> None:
         file = (root / path).resolve()
         if file.is_dir():
             file /= "index.html"
+        elif not file.suffix:
+            file = file.with_suffix(".html")
         if not file.is_relative_to(root) or not file.is_file():
-            if path in {"", "index.html"}:
+            if path in {"", "index.html", "wall"}:
                 return HTMLResponse(NO_PAGE, status_code=503)
             raise HTTPException(404, "Nothing is here")
         # Vite names assets by their content: only the page itself may change under its name.

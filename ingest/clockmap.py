@@ -70,6 +70,12 @@ class ClockOffset:
         """The shortest round trip in the window."""
         return min((answer.round_trip_us for answer in self._answers), default=None)
 
+    @property
+    def measured_us(self) -> int | None:
+        """How far the client's clock is ahead, by the best answer of the window; None before any."""
+        best = min(self._answers, key=lambda answer: answer.round_trip_us, default=None)
+        return None if best is None else best.offset_us
+
     def at(self, now_us: int, client_us: int) -> int:
         """The offset to take off ``client_us`` now; before any answer, the one that makes it ``now_us``."""
         best = min(self._answers, key=lambda answer: answer.round_trip_us, default=None)
@@ -95,8 +101,11 @@ class LiveTimeline:
 
     def place(self, modality: Modality, client_us: int, received_us: int) -> int:
         """``captured_at_us`` on the edge's clock."""
-        mapped = client_us - self.offset.at(received_us, client_us)
-        placed = min(max(mapped, received_us - MAX_AGE_US), received_us)
+        return self.place_mapped(modality, client_us - self.offset.at(received_us, client_us), received_us)
+
+    def place_mapped(self, modality: Modality, mapped_us: int, received_us: int) -> int:
+        """The same for a time that was mapped to the edge's clock by other means."""
+        placed = min(max(mapped_us, received_us - MAX_AGE_US), received_us)
         placed = max(placed, self._latest_us.get(modality, placed))
         self._latest_us[modality] = placed
         return placed

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from ingest.courier import Courier
+from ingest.features import FeatureWriter
 from ingest.outbox import Outbox
 from ingest.sessions import Ending, Session, Sessions
 from runtime.clock import Clock
@@ -53,6 +54,10 @@ class Connection(Protocol):
         """Close, saying that the session has ended."""
         ...
 
+    def replaced(self) -> None:
+        """Close, saying that a newer connection serves the session."""
+        ...
+
 
 class Edge:
     """One ingest process. Everything here runs in the event loop's thread, and nothing blocks it."""
@@ -62,6 +67,7 @@ class Edge:
         self.clock = clock
         self.metrics = metrics
         self.codec = Codec()
+        self.features = FeatureWriter(self.codec)
         self.tokens = Tokens(settings.token_key)
         self.sessions = sessions or Sessions()
         self.connections: dict[str, Connection] = {}
@@ -82,7 +88,7 @@ class Edge:
         """The session's way to the broker; the same for all its connections."""
         found = self._outboxes.get(session.session_id)
         if found is None:
-            found = Outbox(session, self.courier, self.codec, self.clock, self.note)
+            found = Outbox(session, self.courier, self.clock, self.note)
             self._outboxes[session.session_id] = found
         return found
 
@@ -159,10 +165,13 @@ class Edge:
             client_id=client_id,
             detail=detail,
         )
+        self._write_event(record)
+
+    def _write_event(self, event: ClientEvent) -> None:
         try:
-            self._publisher.send(CLIENT_EVENTS, session.session_id, self.codec.encode(record))
+            self._publisher.send(CLIENT_EVENTS, event.session_id, self.codec.encode(event))
         except QueueFull:
-            log.exception("client event %s of session %s is lost", kind, session.session_id)
+            log.exception("client event %s of session %s is lost", event.kind, event.session_id)
 
     async def _signal_kept(
         self, session_id: str, captured_us: int, payload: SessionStarted | SessionControl, deadline_s: float
@@ -213,6 +222,18 @@ class Edge:
             self._signal(ending.session_id, ending.captured_at_us, SessionEnded(ending.reason), settled)
         except BrokerAway:
             settled(False)
+        # For the viewers' sake: whoever relays frames does not read the signals.
+        self._write_event(
+            ClientEvent(
+                captured_at_us=ending.captured_at_us,
+                received_at_us=self.clock.now_us(),
+                kind="session_ended",
+                sequence=0,
+                session_id=ending.session_id,
+                client_id="",
+                detail=ending.reason,
+            )
+        )
 
     async def housekeeping(self) -> None:
         """End what is overdue, publish endings, write the ledger; runs until cancelled.

@@ -3,10 +3,12 @@
 Importing this loads FFmpeg's libraries, which takes some tenths of a second: the edge does so with the first packet.
 """
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import av
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from ingest.admission import MAX_CHUNK_MS, MIN_CHUNK_MS, SAMPLE_RATE_HZ, Refused
@@ -28,6 +30,55 @@ def _low_pass() -> NDArray[np.float32]:
 LOW_PASS: Final = _low_pass()
 
 
+BLOCK: Final = 8
+"""So many samples are filtered at once: as a product of matrices it takes a third of the time."""
+
+SPAN: Final = (BLOCK - 1) * FACTOR + TAPS
+"""What a block sees of its input."""
+
+
+def _block_filter() -> NDArray[np.float32]:
+    """The low-pass as a matrix: SPAN samples to BLOCK filtered ones, each three samples after the one before."""
+    matrix = np.zeros((SPAN, BLOCK), np.float32)
+    for number in range(BLOCK):
+        matrix[number * FACTOR : number * FACTOR + TAPS, number] = LOW_PASS
+    return matrix
+
+
+BLOCK_FILTER: Final = _block_filter()
+
+
+class Decimator:
+    """48 kHz to 16 kHz: the low-pass, and every third sample of it. Keeps what the next call needs of this one's."""
+
+    def __init__(self) -> None:
+        self._padded = np.zeros(TAPS - 1, np.float32)
+        self._blocks = self._padded
+
+    def take(self, sound: NDArray[np.int16]) -> bytes:
+        """PCM16 little-endian of exactly as long as ``sound``: a multiple of 2.5 ms, as all Opus frames are."""
+        before = self._padded
+        if before.size != TAPS - 1 + sound.size:
+            self._padded = np.empty(TAPS - 1 + sound.size, np.float32)
+            step = self._padded.strides[0]
+            shape = sound.size // (FACTOR * BLOCK), SPAN
+            self._blocks = as_strided(self._padded, shape, (FACTOR * BLOCK * step, step))
+        self._padded[: TAPS - 1] = before[-(TAPS - 1) :]
+        self._padded[TAPS - 1 :] = sound
+        # Blocks overlap in memory: a copy of them goes through the fast multiplication, a view would not.
+        filtered = (self._blocks.copy() @ BLOCK_FILTER).reshape(-1)
+        np.rint(filtered, out=filtered)
+        np.maximum(filtered, -32_768, out=filtered)
+        np.minimum(filtered, 32_767, out=filtered)
+        return filtered.astype("<i2").tobytes()
+
+
+def samples_of(frames: Sequence[Any]) -> NDArray[np.int16]:
+    """The samples of decoded frames (av.AudioFrame, mono, 16 bits), at least one, one after another."""
+    parts = [np.frombuffer(frame.planes[0], np.int16, frame.samples) for frame in frames]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
 class OpusDecoder:
     """The decoder of one connection; packets must come in order. Not thread-safe: one packet at a time."""
 
@@ -35,7 +86,7 @@ class OpusDecoder:
         self._decoder = av.CodecContext.create("libopus", "r")
         self._decoder.sample_rate = OPUS_RATE_HZ
         self._decoder.layout = "mono"
-        self._history = np.zeros(TAPS - 1, np.float32)
+        self._decimator = Decimator()
 
     def decode(self, packet: bytes) -> bytes:
         """The packet's samples, 20 to 60 ms of PCM16 mono at 16 kHz; raises Refused.
@@ -48,12 +99,9 @@ class OpusDecoder:
             raise Refused(Outcome.MALFORMED, f"not an Opus packet: {error.strerror}") from error
         if not frames:
             raise Refused(Outcome.MALFORMED, "an Opus packet without sound")
-        sound = np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames]).astype(np.float32)
+        sound = samples_of(frames)
         length_ms = sound.size * 1_000 / OPUS_RATE_HZ
         if not MIN_CHUNK_MS <= length_ms <= MAX_CHUNK_MS:
             outcome = Outcome.TOO_LARGE if length_ms > MAX_CHUNK_MS else Outcome.MALFORMED
             raise Refused(outcome, f"an Opus packet of {length_ms:g} ms: send {MIN_CHUNK_MS} to {MAX_CHUNK_MS} ms")
-        padded = np.concatenate((self._history, sound))
-        self._history = padded[-(TAPS - 1) :]
-        filtered = np.convolve(padded, LOW_PASS, "valid")[::FACTOR]
-        return np.clip(np.rint(filtered), -32_768, 32_767).astype("<i2").tobytes()
+        return self._decimator.take(sound)

@@ -11,9 +11,7 @@ from ingest.mailbox import Lane, Mailbox, Overflow
 from ingest.sessions import Session
 from runtime.clock import Clock
 from runtime.errors import QueueFull
-from schemas.codec import Codec
-from schemas.records import AudioChunk, VideoFrame
-from schemas.topics import MEDIA_AUDIO, MEDIA_VIDEO, Topic
+from schemas.topics import Topic
 from schemas.vocabulary import Modality, Outcome
 
 AUDIO_WAITING: Final = 64
@@ -22,8 +20,6 @@ VIDEO_WAITING: Final = 1
 VIDEO_IN_FLIGHT: Final = 8
 RECORDED_VIDEO_WAITING: Final = 32
 RECORDED_VIDEO_IN_FLIGHT: Final = 32
-
-TOPICS: Final[Mapping[Modality, Topic]] = {Modality.SPEECH: MEDIA_AUDIO, Modality.FACE: MEDIA_VIDEO}
 
 
 class Note(Protocol):
@@ -36,11 +32,12 @@ class Note(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One chunk or picture that was taken; the record is made with its ``ingested_at_us`` when it leaves."""
+    """A chunk, picture or features that were taken; ``value`` makes the record's bytes from its ``ingested_at_us``."""
 
     modality: Modality
     sequence: int
-    record: Callable[[int], AudioChunk | VideoFrame]
+    topic: Topic
+    value: Callable[[int], bytes]
 
 
 class Outbox:
@@ -49,10 +46,9 @@ class Outbox:
     ``progress`` is set whenever something was settled, so that a reader that waits for room looks again.
     """
 
-    def __init__(self, session: Session, courier: Courier, codec: Codec, clock: Clock, note: Note) -> None:
+    def __init__(self, session: Session, courier: Courier, clock: Clock, note: Note) -> None:
         self._session = session
         self._courier = courier
-        self._codec = codec
         self._clock = clock
         self._note = note
         self.progress = asyncio.Event()
@@ -71,6 +67,10 @@ class Outbox:
         """Whether :meth:`put` takes an item now."""
         return self._lanes[modality].mailbox.room()
 
+    def empty(self) -> bool:
+        """Whether nothing waits, of any modality: what is put then leaves behind everything put before."""
+        return not any(len(lane.mailbox) for lane in self._lanes.values())
+
     def put(self, item: Item) -> None:
         """Take an item; an older picture may make room for it. Raises MailboxFull where there is no room."""
         replaced = self._lanes[item.modality].mailbox.put(item)
@@ -86,13 +86,11 @@ class Outbox:
         return len(dropped)
 
     def _pump(self) -> None:
-        for modality, lane in self._lanes.items():
+        for lane in self._lanes.values():
             while (item := lane.next_to_send()) is not None:
-                value = self._codec.encode(item.record(self._clock.now_us()))
+                value = item.value(self._clock.now_us())
                 try:
-                    self._courier.send(
-                        TOPICS[modality], self._session.session_id, value, partial(self._delivered, item)
-                    )
+                    self._courier.send(item.topic, self._session.session_id, value, partial(self._delivered, item))
                 except QueueFull:
                     lane.settled()
                     self._settle(item, Outcome.BROKER_UNAVAILABLE)

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 import uvicorn
@@ -12,6 +13,8 @@ import uvloop
 
 from ingest.app import create_app
 from ingest.edge import Edge
+from ingest.feed import AvatarFeed
+from ingest.webrtc.peers import Peers
 from runtime.errors import AffectstreamError, BrokerError, SettingsError
 from runtime.kafka import partition_count
 from runtime.lifecycle import Role
@@ -26,14 +29,18 @@ BACKLOG: Final = 1_024
 GRACE_S: Final = 3
 
 
-def run(role: Role) -> None:
-    """Serve until ``role.stop`` is set.
+FeedOf = Callable[[Role], AvatarFeed]
+"""Makes the source of avatar messages for WebRTC peers; called in the event loop, once a peer wants them."""
+
+
+def run(role: Role, feed: FeedOf | None = None) -> None:
+    """Serve until ``role.stop`` is set. Without ``feed``, peers are told to watch elsewhere.
 
     Live sessions are not ended by that: their clients are told that the service restarts (close code 1012), and go on
-    with the same token at the next edge. Raises SettingsError if the port is taken.
+    with the same token at the next edge. Raises SettingsError if the port is taken, or a setting cannot be used.
     """
     with listen(role.settings.host, role.settings.port) as listener:
-        uvloop.run(serve(role, listener))
+        uvloop.run(serve(role, listener, feed))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -52,11 +59,12 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(role: Role, listener: socket.socket) -> None:
+async def serve(role: Role, listener: socket.socket, feed: FeedOf | None = None) -> None:
     """Serve on ``listener`` until ``role.stop`` is set; raises what made the edge fail."""
     edge = Edge(role.settings, role.clock, role.metrics)
+    peers = Peers(edge, None if feed is None else partial(feed, role))
     config = uvicorn.Config(
-        create_app(edge),
+        create_app(edge, peers),
         ws="websockets-sansio",
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,
@@ -89,6 +97,7 @@ async def serve(role: Role, listener: socket.socket) -> None:
                 raise AffectstreamError("the HTTP server ended by itself")
     finally:
         role.metrics.ready(False)
+        await peers.close()
         server.should_exit = True
         for task in tasks:
             if task is not serving:

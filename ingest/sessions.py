@@ -7,15 +7,16 @@ expires. ``SessionEnded`` is published a moment after the end, so that the worke
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from ingest.admission import RECORDED_SPEED, Admission, Rates
 from ingest.clockmap import LiveTimeline, RecordedTimeline, Timeline
 from ingest.consent import Consent
+from ingest.features import HopGrid
 from runtime.rates import TokenBucket
-from runtime.tokens import Grant
+from runtime.tokens import Grant, Scope
 from schemas.records import EndReason
 from schemas.vocabulary import Modality
 
@@ -24,6 +25,12 @@ END_GRACE_US: Final = 1_000_000
 MAX_TOMBSTONES: Final = 100_000
 RESETS_PER_S: Final = 1.0
 RESETS_BURST: Final = 5.0
+
+ON_DEVICE: Final[Mapping[Modality, Scope]] = {
+    Modality.FACE: "face_on_device",
+    Modality.SPEECH: "speech_on_device",
+}
+"""Scopes of a session whose client analyses a modality itself: any edge knows it from the token."""
 
 
 class SessionOver(Exception):  # noqa: N818 - a condition
@@ -49,12 +56,18 @@ class Session:
     acknowledged: dict[Modality, int] = field(default_factory=dict)
     media_end_us: int = 0
     """The end of the newest media taken, on the edge's clock."""
+    hops: HopGrid = field(default_factory=HopGrid)
+    """Where hops of speech lie that the client analysed itself."""
     events: int = 0
 
     @property
     def session_id(self) -> str:
         """The session's id."""
         return self.grant.session_id
+
+    def on_device(self, modality: Modality) -> bool:
+        """Whether the client analyses this modality itself: then features of it are taken, and media of it is not."""
+        return ON_DEVICE[modality] in self.grant.scopes
 
     def in_order(self, modality: Modality, sequence: int) -> bool:
         """Whether ``sequence`` rises; if so, it is the newest from now on."""

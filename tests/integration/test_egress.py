@@ -13,8 +13,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from runtime.clock import SystemClock
+from runtime.kafka import Publisher
 from runtime.settings import Settings
 from runtime.tokens import Grant, Tokens
+from schemas.close_codes import CloseCode
+from schemas.codec import Codec
 from schemas.records import ClientEvent, DeadLetter, LedgerEntry
 from schemas.topics import CLIENT_EVENTS, DEAD_LETTERS, LEDGER
 from tests.support.edges import Running, egress, log_of
@@ -179,6 +182,19 @@ async def test_silence_is_said_once(settings: Settings) -> None:
             assert (await receive(socket))["type"] == "avatar_frame"
 
 
+async def test_the_end_of_a_session_is_told_to_its_viewers(settings: Settings) -> None:
+    ended = ClientEvent(0, 0, kind="session_ended", sequence=0, session_id="s1", client_id="", detail="deleted")
+    with egress(settings) as running:
+        async with viewer(running, "s1") as socket:
+            await welcomed(socket)
+            publisher = Publisher(settings)
+            publisher.send(CLIENT_EVENTS, "s1", Codec().encode(ended))
+            publisher.flush()
+            FramePublisher(settings, CLOCK).publish("s1", 0)
+            assert (await receive(socket))["type"] == "avatar_frame"
+            assert await closed(socket) == CloseCode.SESSION_ENDED
+
+
 async def test_acknowledgements_and_ratings_are_written_down(settings: Settings) -> None:
     with egress(settings) as running, log_of(settings, CLIENT_EVENTS, ClientEvent) as events:
         async with viewer(running, "s1") as socket:
@@ -244,6 +260,90 @@ async def test_tokens_and_rates_are_checked(settings: Settings) -> None:
                     await socket.send(orjson.dumps({"type": "ack", "sequence": i}).decode())
             assert await closed(socket) == 4429
         assert running.metric("clients_connected", kind="viewer") >= 0
+
+
+def wall(running: Running, *, shown: str | None = None, **kwargs: Any) -> Any:
+    settings = running.role.settings
+    now_s = int(time.time())
+    observer = shown or Tokens(settings.token_key).observer(issued_at_s=now_s, ttl_s=60)
+    return connect(
+        f"{running.ws}/v1/wall",
+        compression=None,
+        proxy=None,
+        subprotocols=["affectstream.json", f"bearer.{observer}"],
+        **kwargs,
+    )
+
+
+async def present(socket: ClientConnection, *sessions: str) -> dict[str, int]:
+    """The first presence that names these sessions."""
+    while True:
+        message = await receive(socket)
+        if message["type"] == "presence" and message["quiet_ms"].keys() >= set(sessions):
+            return message["quiet_ms"]
+
+
+async def test_a_wall_shows_the_sessions_that_it_picks_and_knows_of_all(settings: Settings) -> None:
+    publisher = FramePublisher(settings, CLOCK)
+    with egress(settings) as running:
+        async with wall(running) as socket:
+            assert (await welcomed(socket))["format"] == "json"
+            await present(socket)
+
+            seen = asyncio.create_task(present(socket, "a", "c"))
+            sequences = iter(range(500))
+
+            async def noticed() -> bool:
+                sequence = next(sequences)
+                publisher.publish("a", sequence)
+                publisher.publish("c", sequence)
+                return seen.done()
+
+            await eventually_async(noticed, every_s=0.1)
+            assert min((await seen).values()) >= 0
+            await socket.send('{"type":"watch","sessions":["a","b"]}')
+            await socket.send('{"type":"ping","client_us":1}')
+            while (await receive(socket))["type"] != "pong":
+                pass
+            publisher.publish("b", 500)
+            publisher.publish("c", 500)
+            publisher.publish("a", 500)
+            got = await frames(socket, 2)
+            assert {message["session_id"] for message in got} == {"a", "b"}
+            await socket.send('{"type":"watch","sessions":["c"]}')
+            await socket.send('{"type":"ping","client_us":2}')
+            while (await receive(socket))["type"] != "pong":
+                pass
+            publisher.publish("a", 501)
+            publisher.publish("c", 501)
+            assert [message["session_id"] for message in await frames(socket, 1)] == ["c"]
+            assert running.metric("clients_connected", kind="viewer") <= 2
+
+        async def nobody() -> bool:
+            return running.metric("clients_connected", kind="viewer") == 0
+
+        await eventually_async(nobody)
+
+
+async def test_a_wall_is_for_observers_only(settings: Settings) -> None:
+    tokens = Tokens(settings.token_key)
+    now_s = int(time.time())
+    with egress(settings) as running:
+        for shown, code in (
+            (token(settings, "s1", "watch", "manage"), 4403),
+            (tokens.operator(issued_at_s=now_s, ttl_s=60), 4403),
+            (tokens.observer(issued_at_s=now_s - 120, ttl_s=60), 4401),
+        ):
+            async with wall(running, shown=shown) as socket:
+                assert await closed(socket) == code
+        async with wall(running, shown=tokens.observer(issued_at_s=now_s, ttl_s=2)) as socket:
+            assert await closed(socket) == 4401
+        async with viewer(running, "s1", token=tokens.observer(issued_at_s=now_s, ttl_s=60)) as socket:
+            assert await closed(socket) == 4403
+        for message in ('{"type":"watch"}', '{"type":"watch","sessions":["*"]}', '{"type":"rating","value":3}'):
+            async with wall(running) as socket:
+                await socket.send(message)
+                assert await closed(socket) == 4400
 
 
 async def test_an_unreadable_frame_is_set_aside(settings: Settings) -> None:

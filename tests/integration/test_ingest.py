@@ -322,8 +322,12 @@ async def test_consent_is_withdrawn_at_once_and_for_good(settings: Settings) -> 
         async with media(opened) as socket:
             await socket.send('{"type":"consent","audio":false}')
             assert (await until_closed(socket))[0] == 4410
-        found = events.until(lambda found: len(found) == 2)
-        assert [(event.kind, event.detail) for event in found] == [("consent_changed", "audio"), ("opt_out", "")]
+        found = events.until(lambda found: len(found) == 3)
+        assert [(event.kind, event.detail) for event in found] == [
+            ("consent_changed", "audio"),
+            ("opt_out", ""),
+            ("session_ended", "consent_withdrawn"),
+        ]
         ended = signals.until(lambda found: len(found) == 2)[1]
         assert ended.payload == SessionEnded("consent_withdrawn")
         async with media(opened) as socket:

@@ -2,6 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egress.hub import STALLED_US, Hub, Viewer
+from schemas.close_codes import CloseCode
 from tests.support.frames import avatar_frame
 
 NEVER = 1 << 62
@@ -22,8 +23,8 @@ class FakeSink:
         self.messages.extend(wire)
 
 
-def ignore(viewer):
-    del viewer
+def ignore(viewer, code, reason):
+    del viewer, code, reason
 
 
 def encode(messages):
@@ -125,10 +126,46 @@ def test_expired_viewers_are_handed_over():
     sink = FakeSink()
     hub, viewers, _ = hub_with(sink)
     viewers[0].expires_at_us = 500
-    expired = []
-    hub.sweep(499, expired.append)
-    hub.sweep(500, expired.append)
-    assert expired == viewers
+    closed = []
+    for now in (499, 500):
+        hub.sweep(now, lambda *close: closed.append(close))
+    assert closed == [(viewers[0], CloseCode.BAD_TOKEN, "the token has expired")]
+
+
+def test_viewers_are_told_of_the_end_once_the_last_frames_are_through():
+    sink = FakeSink()
+    hub, viewers, _ = hub_with(sink)
+    closed = []
+    hub.end("s")
+    hub.deliver(avatar_frame("s", 1), 0, 1_000_000)
+    for now in (STALLED_US, 1_000_000 + STALLED_US, 1_000_001 + STALLED_US):
+        hub.sweep(now, lambda *close: closed.append(close))
+    assert [(viewer, code) for viewer, code, _ in closed] == [(viewers[0], CloseCode.SESSION_ENDED)]
+    assert [m["type"] for m in sink.messages] == ["avatar_frame"]
+
+
+def test_an_end_is_told_to_those_who_wait_in_silence_and_to_those_who_come_later():
+    hub, viewers, _ = hub_with(FakeSink())
+    hub.sweep(STALLED_US, ignore)
+    hub.end("s")
+    closed = []
+    hub.sweep(STALLED_US + 1, lambda viewer, *_: closed.append(viewer))
+    hub.leave(viewers[0])
+    late = Viewer("late", "s", "json", FakeSink(), NEVER)
+    hub.join(late, 10 * STALLED_US)
+    hub.sweep(11 * STALLED_US, lambda viewer, *_: closed.append(viewer))
+    assert closed == [viewers[0], late]
+
+
+def test_a_wall_outlives_the_sessions_that_it_shows():
+    sink = FakeSink()
+    hub, _, _ = hub_with()
+    hub.join(Viewer("wall", "s", "json", sink, NEVER, ends_with_session=False), 0)
+    hub.end("s")
+    closed = []
+    hub.sweep(STALLED_US, lambda *close: closed.append(close))
+    assert closed == []
+    assert [m["type"] for m in sink.messages] == ["stalled"]
 
 
 def test_recent_frames_are_remembered_for_acknowledgements():

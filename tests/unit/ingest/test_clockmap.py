@@ -92,3 +92,20 @@ def test_recorded_times_start_with_the_session():
     for wrong in (-1, 24 * HOUR_US + 1):
         with pytest.raises(TimelineError, match=str(wrong)):
             timeline.place(Modality.FACE, wrong, 0)
+
+
+def test_the_measured_offset_is_that_of_the_shortest_round_trip() -> None:
+    offset = ClockOffset()
+    assert offset.measured_us is None
+    for sent, round_trip, ahead in ((0, 400, 9_000), (1_000, 100, 5_000), (2_000, 300, 7_000)):
+        offset.probe_sent(sent)
+        assert offset.answered(sent, sent + round_trip // 2 + ahead, sent + round_trip)
+    assert offset.measured_us == 5_000
+
+
+def test_times_that_were_mapped_elsewhere_are_clamped_and_do_not_run_backwards() -> None:
+    timeline = LiveTimeline()
+    now = 1_800_000_000_000_000
+    assert timeline.place_mapped(Modality.FACE, now + 5, now) == now
+    assert timeline.place_mapped(Modality.FACE, now - 100, now + 10) == now
+    assert timeline.place_mapped(Modality.SPEECH, now - 9_000_000, now) == now - 5_000_000

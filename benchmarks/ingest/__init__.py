@@ -1,0 +1,1 @@
+"""What WebRTC ingest costs, and how soon a picture is there."""

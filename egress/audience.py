@@ -1,0 +1,175 @@
+"""The viewers of one process, whatever carries their messages: what they are sent, what they say, what is counted."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from egress.events import Events
+from egress.hub import Close, Encoder, Format, Hub, Viewer
+from egress.projection import Instants, has_emotion_update, hop_spans_s
+from egress.relay import Fused, Relay
+from runtime.clock import Clock
+from runtime.kafka import Ledger, Publisher
+from runtime.metrics import Metrics
+from runtime.settings import Settings
+from schemas.close_codes import CloseCode
+from schemas.codec import Codec
+from schemas.vocabulary import Outcome, Stage
+
+MODALITY: Final = "avatar"
+"""The ledger's word for what egress deals in: one frame to one viewer."""
+
+MESSAGES_PER_S: Final = 70.0
+MESSAGES_BURST: Final = 200.0
+SWEEP_S: Final = 0.1
+LEDGER_S: Final = 1.0
+
+
+class Violation(Exception):  # noqa: N818 - it ends the connection, by intent
+    """A viewer broke the protocol; close with this code."""
+
+    def __init__(self, code: CloseCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class Audience:
+    """Viewers on one side, the relay on the other. Used in the event loop's thread only."""
+
+    def __init__(self, settings: Settings, clock: Clock, metrics: Metrics, encoders: Mapping[Format, Encoder]) -> None:
+        self._clock = clock
+        self._metrics = metrics
+        self._encoders = encoders
+        self._codec = Codec()
+        self._publisher = Publisher(settings, metrics, linger_ms=20)
+        self._ledger = Ledger(self._publisher, self._codec, clock, Stage.EGRESS, metrics)
+        self._interest: Counter[str] = Counter()
+        self.hub = Hub(encoders)
+        self.relay = Relay(settings, clock, metrics, self._publisher, deliver=self._deliver, ended=self.hub.end)
+
+    def interested(self, session_id: str, change: int) -> None:
+        """One viewer more or less of a session."""
+        self._interest[session_id] += change
+        if not self._interest[session_id]:
+            del self._interest[session_id]
+        self.relay.watch(self._interest)
+
+    def welcome(self, viewer: Viewer) -> None:
+        """Say that every frame published from now on comes: call it once the relay reads the session."""
+        self.write(
+            viewer,
+            {
+                "type": "welcome",
+                "session_id": viewer.session_id,
+                "server_us": self._clock.now_us(),
+                "format": viewer.format,
+            },
+        )
+
+    def join(self, viewer: Viewer) -> Events:
+        """Send the viewer frames from now on; returns what its events are written with."""
+        self.hub.join(viewer, self._clock.now_us())
+        events = Events(self._codec, self._clock, self._publisher, viewer)
+        events.write("viewer_joined")
+        return events
+
+    def leave(self, viewer: Viewer, events: Events) -> None:
+        """Send the viewer nothing more."""
+        self.hub.leave(viewer)
+        events.write("viewer_left", value=float(viewer.skipped))
+
+    def write(self, viewer: Viewer, message: Mapping[str, Any]) -> None:
+        """Send the viewer one message."""
+        viewer.sink.write(self._encoders[viewer.format]([message]))
+
+    def pong(self, ping: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to ``ping``."""
+        return {"type": "pong", "client_us": ping.get("client_us"), "server_us": self._clock.now_us()}
+
+    def take(self, viewer: Viewer, events: Events, message: Mapping[str, Any]) -> None:
+        """Take a viewer's message; raises Violation."""
+        kind = message.get("type")
+        if kind == "ping":
+            self.write(viewer, self.pong(message))
+        elif kind == "ack":
+            sequence = _whole(message, "sequence")
+            captured_us, relayed_us = self.hub.relayed(viewer.session_id, sequence) or (None, None)
+            rendered_us = _whole(message, "rendered_at_us") if "rendered_at_us" in message else None
+            events.write(
+                "ack",
+                frame_sequence=sequence,
+                frame_captured_at_us=captured_us,
+                relayed_at_us=relayed_us,
+                rendered_at_us=rendered_us,
+            )
+            if captured_us is not None and rendered_us is not None and 0 <= rendered_us - captured_us <= 60_000_000:
+                self._metrics.observe("hop_seconds", (rendered_us - captured_us) / 1e6, hop="tick_to_rendered")
+        elif kind == "rating":
+            value = message.get("value")
+            if not isinstance(value, int | float) or isinstance(value, bool) or not 1 <= value <= 5:
+                raise Violation(CloseCode.MALFORMED, "rating: value must be a number from 1 to 5")
+            rated = _whole(message, "sequence") if "sequence" in message else None
+            events.write("rating", value=float(value), frame_sequence=rated)
+        else:
+            raise Violation(CloseCode.MALFORMED, "unknown type of message: ack, rating and ping are known")
+
+    async def sweep(self, close: Close) -> None:
+        """Look after viewers and the ledger until cancelled; raises DeliveryFailed if entries or events were lost."""
+        rounds = 0
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            self.hub.sweep(self._clock.now_us(), close)
+            self._metrics.set("clients_connected", self.hub.count, kind="viewer")
+            rounds += 1
+            if rounds * SWEEP_S >= LEDGER_S:
+                rounds = 0
+                await self._write_ledger()
+
+    async def close(self) -> None:
+        """Stop reading and write what is left of the ledger."""
+        await asyncio.to_thread(self.relay.stop)
+        await self._write_ledger()
+        await asyncio.to_thread(self._publisher.flush, 10.0)
+
+    async def _write_ledger(self) -> None:
+        tallies = self.hub.take_tallies()
+        if not tallies:
+            self._publisher.poll()
+            return
+        for session_id, tally in tallies.items():
+            for outcome, count in (
+                (Outcome.USED, tally.used),
+                (Outcome.SLOW_CLIENT, tally.slow_client),
+                (Outcome.DUPLICATE, tally.duplicate),
+            ):
+                if count:
+                    self._ledger.note(session_id, MODALITY, outcome.value, count=count)
+            self._metrics.count("records_out_total", tally.used, topic=MODALITY)
+        await asyncio.to_thread(self._ledger.flush)
+
+    def _deliver(self, batch: list[Fused]) -> None:
+        for fused in batch:
+            now = self._clock.now_us()
+            if self.hub.deliver(fused.frame, fused.fused_at_us, now) and has_emotion_update(fused.frame):
+                for hop, span in hop_spans_s(fused.frame, Instants(fused.fused_at_us, now)):
+                    self._metrics.observe("hop_seconds", span, hop=hop)
+
+
+def parsed(text: str | bytes) -> Mapping[str, Any]:
+    """A viewer's message; raises Violation."""
+    with contextlib.suppress(orjson.JSONDecodeError):
+        message = orjson.loads(text) if isinstance(text, str) else None
+        if isinstance(message, dict):
+            return message
+    raise Violation(CloseCode.MALFORMED, "send text messages that are JSON objects")
+
+
+def _whole(message: Mapping[str, Any], name: str) -> int:
+    value = message.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 62:
+        raise Violation(CloseCode.MALFORMED, f"{name} must be a whole number from 0")
+    return value

@@ -1,0 +1,44 @@
+"""A viewer's socket: where its bytes go, and whether it keeps up."""
+
+import asyncio
+import socket
+from typing import Final
+
+from websockets.asyncio.server import ServerConnection
+from websockets.protocol import State
+
+CONGESTED_BYTES: Final = 16_384
+"""More than this in the socket's buffer for half a second: the viewer is slow."""
+
+CONGESTED_US: Final = 500_000
+OVERFLOW_BYTES: Final = 524_288
+"""Never more than this: a burst, for instance after fusion was restarted, has some 200 frames of room."""
+
+SEND_BUFFER_BYTES: Final = 65_536
+
+
+class SocketSink:
+    """A viewer's socket; bytes go straight to the transport."""
+
+    def __init__(self, connection: ServerConnection) -> None:
+        self._connection = connection
+        self._behind_since_us: int | None = None
+        self._transport: asyncio.Transport = connection.transport
+        kernel: socket.socket | None = self._transport.get_extra_info("socket")
+        if kernel is not None and kernel.family in {socket.AF_INET, socket.AF_INET6}:
+            # Frames that lie in the kernel's buffers can no longer be replaced by newer ones: keep those small.
+            kernel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, CONGESTED_BYTES)
+
+    def congested(self, now_us: int) -> bool:
+        unsent = self._transport.get_write_buffer_size()
+        if unsent <= CONGESTED_BYTES:
+            self._behind_since_us = None
+            return False
+        if self._behind_since_us is None:
+            self._behind_since_us = now_us
+        return unsent > OVERFLOW_BYTES or now_us - self._behind_since_us > CONGESTED_US
+
+    def write(self, wire: bytes) -> None:
+        if self._connection.state is State.OPEN and not self._transport.is_closing():
+            self._transport.write(wire)

@@ -1,0 +1,298 @@
+"""Features that clients send instead of media: checked as untrusted input, and written as signals. Pure.
+
+The layout is that of :mod:`schemas.features`. Ranges are those of the signals' fields, so that nothing passes that a
+worker could not have written. The numbers stand in a payload as they do in the log's Avro, little-endian floats: they
+are checked all at once and copied, never unpacked, which is what makes a session on its device cheap here.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ingest.admission import Refused
+from schemas.bulk import derive_layout, varint
+from schemas.codec import Codec
+from schemas.features import (
+    DEGRADED,
+    DETECTED,
+    FACE_BYTES,
+    FACE_FIELDS,
+    FACE_FLOATS,
+    FACE_HEAD,
+    LAYOUT_VERSION,
+    LONGEST_ENGINE,
+    SPEECH_BYTES,
+    SPEECH_FIELDS,
+    SPEECH_FLOATS,
+    SPEECH_HEAD,
+)
+from schemas.records import Signal
+from schemas.vocabulary import Modality, Outcome
+
+Floats = npt.NDArray[np.float32]
+
+HOP_US: Final = 40_000
+IN_STEP_US: Final = 30_000
+"""A hop is taken for the next one of its session if it ends at most this far from where that should end."""
+
+MAX_FACES: Final = 32
+MAX_INFERENCE_US: Final = 5_000_000
+MAX_ENGINES: Final = 64
+"""Names of engines that are remembered as well-formed; all are forgotten when there are more."""
+
+TOLERANCE: Final = 1e-3
+"""32-bit arithmetic may overstep a range by this much; fusion allows the same."""
+SUM_TOLERANCE: Final = 0.02
+
+_ENGINE: Final = re.compile(rb"[a-z0-9][a-z0-9._-]*@[a-z0-9][a-z0-9._+-]*")
+
+_UNIT: Final = (0.0, 1.0)
+_SIGNED: Final = (-1.0, 1.0)
+_RANGES: Final = {
+    "valence": _SIGNED,
+    "arousal": _SIGNED,
+    "dominance": _SIGNED,
+    "yaw_deg": (-180.0, 180.0),
+    "pitch_deg": (-90.0, 90.0),
+    "roll_deg": (-180.0, 180.0),
+    "gaze_x": _SIGNED,
+    "gaze_y": _SIGNED,
+    "box": (-4.0, 4.0),  # a face may stick out of the picture
+    "energy_dbfs": (-200.0, 20.0),
+    "emotion_age_ms": (0.0, 600_000.0),
+}
+"""Of all other fields: 0 to 1."""
+
+
+class _Numbers:
+    """The floats of one kind: where each field stands, and its range."""
+
+    def __init__(self, fields: Sequence[tuple[str, int]], start: int) -> None:
+        self.names = [name for name, count in fields for _ in range(count)]
+        limits = np.array([_RANGES.get(name, _UNIT) for name in self.names], np.float32)
+        tolerance = np.float32(TOLERANCE)
+        self._low: Floats = limits[:, 0] - tolerance
+        self._high: Floats = limits[:, 1] + tolerance
+        self.count = len(self.names)
+        self.start = start
+        self.stop = start + 4 * self.count
+        self.zeros = bytes(4 * self.count)
+
+    def check(self, payload: bytes) -> Floats:
+        """A view of the floats, each finite and in its range; raises Refused naming the first field that is not."""
+        values: Floats = np.frombuffer(payload, "<f4", self.count, self.start)
+        # NaN is within nothing.
+        within = (values >= self._low) & (values <= self._high)
+        if not within.all():
+            at = int(np.argmin(within))
+            low, high = _RANGES.get(self.names[at], _UNIT)
+            raise Refused(
+                Outcome.MALFORMED, f"{self.names[at]} is {values[at]:g}: a number from {low:g} to {high:g} was expected"
+            )
+        return values
+
+    def slice_of(self, name: str) -> slice:
+        """Where a field's numbers stand among the floats."""
+        first = self.names.index(name)
+        return slice(first, first + self.names.count(name))
+
+
+_FACE: Final = _Numbers(FACE_FIELDS, FACE_HEAD.size)
+_SPEECH: Final = _Numbers(SPEECH_FIELDS, SPEECH_HEAD.size)
+_FACE_EMOTIONS: Final = _FACE.slice_of("emotion_scores")
+_SPEECH_EMOTIONS: Final = slice(
+    _SPEECH.slice_of("emotion_scores").start, _SPEECH.slice_of("emotion_unknown").stop
+)  # with "none of them"
+_VISEMES: Final = _SPEECH.slice_of("viseme_scores")
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Checked features of one picture or hop."""
+
+    modality: Modality
+    payload: bytes
+    engine: bytes
+    inference_us: int
+    detected: bool
+    degraded: bool
+    face_count: int = 0
+    track_id: int = -1
+
+
+_engines: dict[bytes, bytes] = {}
+
+
+def read_face(payload: bytes) -> Features:
+    """The face features in ``payload``; raises Refused."""
+    if len(payload) < FACE_BYTES:
+        raise Refused(Outcome.MALFORMED, f"{len(payload)} bytes: face features have {FACE_BYTES} and their engine")
+    version, flags, faces, name_length, inference_us, track_id = FACE_HEAD.unpack_from(payload)
+    _check_head(version, flags & ~(DETECTED | DEGRADED), inference_us)
+    engine = _engine(payload, FACE_BYTES, name_length)
+    detected = bool(flags & DETECTED)
+    if faces > MAX_FACES or track_id < -1:
+        raise Refused(Outcome.MALFORMED, f"{faces} faces, track {track_id}: 0 to {MAX_FACES} faces, a track from -1 on")
+    if detected:
+        total = float(_FACE.check(payload)[_FACE_EMOTIONS].sum())
+        if abs(total - 1.0) > SUM_TOLERANCE:
+            raise Refused(Outcome.MALFORMED, f"the emotion scores of a face sum to {total:g}, not to 1")
+    elif payload[_FACE.start : _FACE.stop] != _FACE.zeros:
+        raise Refused(Outcome.MALFORMED, "no face was detected: every number must be 0")
+    return Features(Modality.FACE, payload, engine, inference_us, detected, bool(flags & DEGRADED), faces, track_id)
+
+
+def read_speech(payload: bytes) -> Features:
+    """The speech features in ``payload``; raises Refused."""
+    if len(payload) < SPEECH_BYTES:
+        raise Refused(Outcome.MALFORMED, f"{len(payload)} bytes: speech features have {SPEECH_BYTES} and their engine")
+    version, flags, reserved, name_length, inference_us = SPEECH_HEAD.unpack_from(payload)
+    _check_head(version, flags & ~DEGRADED | reserved, inference_us)
+    engine = _engine(payload, SPEECH_BYTES, name_length)
+    values = _SPEECH.check(payload)
+    emotions, visemes = float(values[_SPEECH_EMOTIONS].sum()), float(values[_VISEMES].sum())
+    if emotions > 1.0 + SUM_TOLERANCE:
+        raise Refused(Outcome.MALFORMED, f"the emotion scores of speech sum to {emotions:g}: at most 1 was expected")
+    if abs(visemes - 1.0) > SUM_TOLERANCE:
+        raise Refused(Outcome.MALFORMED, f"the visemes sum to {visemes:g}, not to 1")
+    return Features(Modality.SPEECH, payload, engine, inference_us, True, bool(flags & DEGRADED))
+
+
+def _check_head(version: int, spare: int, inference_us: int) -> None:
+    if version != LAYOUT_VERSION:
+        raise Refused(Outcome.UNSUPPORTED, f"layout {version} of features: this edge knows {LAYOUT_VERSION}")
+    if spare:
+        raise Refused(Outcome.MALFORMED, "unknown flags, or a reserved byte that is not 0")
+    if inference_us > MAX_INFERENCE_US:
+        raise Refused(Outcome.MALFORMED, f"an inference of {inference_us} us: at most {MAX_INFERENCE_US} is believed")
+
+
+def _engine(payload: bytes, start: int, length: int) -> bytes:
+    name = payload[start:]
+    known = _engines.get(name)
+    if known is not None and len(name) == length:
+        return known
+    if len(name) != length or not 0 < length <= LONGEST_ENGINE:
+        raise Refused(
+            Outcome.MALFORMED, f"{len(name)} bytes for an engine of {length}: 1 to {LONGEST_ENGINE} and as many"
+        )
+    if not _ENGINE.fullmatch(name):
+        raise Refused(Outcome.MALFORMED, "an engine is called name@version: lower case letters, digits, '.', '_', '-'")
+    if len(_engines) >= MAX_ENGINES:
+        _engines.clear()
+    return _engines.setdefault(name, name)
+
+
+class HopGrid:
+    """Lays a session's hops on the grid of 40 ms since the Unix epoch, as the speech worker's hops lie. Pure.
+
+    A client cuts its sound where it pleases, so a hop ends up to 20 ms before or after the place of the grid next to
+    it, which is the place that it gets. From then on hops follow each other place by place, as long as each ends
+    within 30 ms of its place: neither the clocks' jitter nor rounding leaves a hole or fills a place twice. Beyond
+    that (lost hops, a clock that was set) the next hop gets the place next to it again.
+    """
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+
+    def place(self, ended_us: int) -> int | None:
+        """Number of the hop that ended at this instant; None: its place is taken already."""
+        if self._last is not None and abs(ended_us - (self._last + 1) * HOP_US) <= IN_STEP_US:
+            number = self._last + 1
+        else:
+            number = (ended_us + HOP_US // 2) // HOP_US
+            if self._last is not None and number <= self._last:
+                return None
+        self._last = number
+        return number
+
+
+class _Body:
+    """The fixed part of a signal's payload in Avro, and where the floats of a feature message go in it."""
+
+    def __init__(self, codec: Codec, branch: str, numbers: _Numbers) -> None:
+        layout = derive_layout("Signal", codec.prefix(Signal), branch)
+        start = layout.instants.stop  # the union's branch: what comes before is written anew each time
+        blank = bytearray(layout.dtype.itemsize)
+        for at, value in zip(layout.marker_at.tolist(), layout.marker.tolist(), strict=True):
+            blank[at] = value
+        self.blank = bytes(blank[start:])
+        assert layout.dtype.fields is not None
+        offsets = {name: int(entry[1]) - start for name, entry in layout.dtype.fields.items()}
+        self.detected_at = offsets.get("face_detected")
+        self.degraded_at = offsets["degraded"]
+        self.copies: list[tuple[int, int, int, int]] = []
+        source = numbers.start
+        for name in dict.fromkeys(numbers.names):
+            size, target = 4 * numbers.names.count(name), offsets[name]
+            if self.copies and self.copies[-1][1] == target:  # next to the one before, here and there
+                first, _, from_first, _ = self.copies.pop()
+                self.copies.append((first, target + size, from_first, source + size))
+            else:
+                self.copies.append((target, target + size, source, source + size))
+            source += size
+        assert source == numbers.stop
+
+    def filled(self, features: Features) -> bytearray:
+        """Up to the first field of variable size."""
+        body = bytearray(self.blank)
+        payload = features.payload
+        for start, stop, source, end in self.copies:
+            body[start:stop] = payload[source:end]
+        if self.detected_at is not None:
+            body[self.detected_at] = features.detected
+        body[self.degraded_at] = features.degraded
+        return body
+
+
+class FeatureWriter:
+    """Writes values of the topic ``signals``, byte for byte what ``Codec.encode`` of the same record gives."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._prefix = codec.prefix(Signal)
+        self._bodies = {
+            Modality.FACE: _Body(codec, "FaceSignal", _FACE),
+            Modality.SPEECH: _Body(codec, "SpeechSignal", _SPEECH),
+        }
+
+    def write(
+        self,
+        features: Features,
+        ingested_us: int,
+        *,
+        session_id: str,
+        sequence: int,
+        captured_us: int,
+        received_us: int,
+        inferred_us: int,
+    ) -> bytes:
+        """The signal. No worker stands in between: it is consumed when it is ingested."""
+        ingested = varint(ingested_us)
+        name, source = session_id.encode(), b"client:" + features.engine
+        tail: tuple[bytes, ...] = (varint(sequence), varint(len(name)), name, varint(len(source)), source)
+        if features.modality is Modality.FACE:
+            tail = (varint(features.face_count), _signed_varint(features.track_id), *tail)
+        return b"".join(
+            (
+                self._prefix,
+                varint(captured_us),
+                varint(received_us),
+                ingested,
+                ingested,
+                varint(inferred_us),
+                self._bodies[features.modality].filled(features),
+                *tail,
+            )
+        )
+
+
+def _signed_varint(value: int) -> bytes:
+    return varint(value) if value >= 0 else b"\x01"  # of the negative ones, only -1 is taken
+
+
+assert _FACE.count == FACE_FLOATS
+assert _SPEECH.count == SPEECH_FLOATS

@@ -1,0 +1,262 @@
+"""What a client sends becomes records for the log: consent first, then rates, form, order, time and the outbox."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from ingest.admission import BYTES_PER_MS, SAMPLE_RATE_HZ, Refused, check_kind
+from ingest.clockmap import TimelineError
+from ingest.edge import Edge
+from ingest.features import HOP_US, read_face, read_speech
+from ingest.outbox import Item
+from ingest.sessions import Session
+from schemas.media_framing import MediaKind, MediaMessage
+from schemas.records import AudioChunk, VideoFrame
+from schemas.topics import MEDIA_AUDIO, MEDIA_VIDEO, SIGNALS
+from schemas.vocabulary import Modality, Outcome
+
+if TYPE_CHECKING:
+    from ingest.opus import OpusDecoder
+
+BACKPRESSURE_S: Final = 10.0
+"""Media waits so long for the broker before the connection is given up."""
+
+WIRE_NAMES: Final[Mapping[Modality, str]] = {Modality.SPEECH: "audio", Modality.FACE: "video"}
+
+Notice = Callable[[str, str, int, str], Awaitable[None]]
+"""Tells the client of a refused item: code, modality, sequence, message."""
+
+
+class BrokerStalled(Exception):  # noqa: N818 - a condition
+    """The broker has taken nothing for so long that media is given up."""
+
+
+class TooManyRefused(Exception):  # noqa: N818 - a condition
+    """The client goes on sending items that are refused; ``refused`` is the last one."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(f"too many refused items, lastly: {refused}")
+        self.refused = refused
+
+
+class Intake:
+    """Admits the media of one connection. Every item gets exactly one outcome in the ledger."""
+
+    def __init__(self, edge: Edge, session: Session, notice: Notice) -> None:
+        self._edge = edge
+        self._session = session
+        self._notice = notice
+        self._outbox = edge.outbox(session)
+        self._opus: OpusDecoder | None = None
+
+    def check_wanted(self, modality: Modality) -> None:
+        """Raise Refused unless raw media of this modality may be taken now."""
+        self._check_consent(modality)
+        if self._session.on_device(modality):
+            msg = f"{modality} is analysed on the device in this session: no {WIRE_NAMES[modality]} is taken"
+            raise Refused(Outcome.ON_DEVICE, msg)
+
+    def check_features_wanted(self, modality: Modality) -> None:
+        """Raise Refused unless features of this modality may be taken now."""
+        self._check_consent(modality)
+        if not self._session.on_device(modality):
+            msg = f"features of {modality} are taken of sessions only that were started with on_device.{modality}"
+            raise Refused(Outcome.ON_DEVICE, msg)
+
+    def _check_consent(self, modality: Modality) -> None:
+        if not self._session.consent.allows(modality):
+            raise Refused(Outcome.NO_CONSENT, f"no consent was given for {WIRE_NAMES[modality]}")
+
+    async def take(self, media: MediaMessage, received_us: int) -> None:
+        """Admit and forward one framed item, times on the client's clock; returns once there is room for it.
+
+        Raises TooManyRefused and BrokerStalled.
+        """
+        modality = Modality.SPEECH if media.is_audio else Modality.FACE
+        if media.is_features:
+            admission, check = self._admit_features(media, modality, received_us), self.check_features_wanted
+        else:
+            admission, check = self._admit(media, modality, received_us), self.check_wanted
+        await self._settle(modality, media.sequence, received_us, admission, check)
+
+    async def take_placed(
+        self, kind: MediaKind, payload: bytes, sequence: int, captured_us: int, received_us: int
+    ) -> None:
+        """The same for PCM16 or JPEG that this edge decoded itself and timed on its own clock."""
+        modality = Modality.FACE if kind is MediaKind.JPEG else Modality.SPEECH
+        admission = self._admit_placed(kind, payload, sequence, captured_us, received_us)
+        await self._settle(modality, sequence, received_us, admission, self.check_wanted)
+
+    def give_up(self, modality: Modality, outcome: Outcome) -> None:
+        """Drop what waits of a modality, with this outcome."""
+        self._outbox.give_up(modality, outcome)
+
+    async def _settle(
+        self,
+        modality: Modality,
+        sequence: int,
+        received_us: int,
+        admission: Awaitable[Item],
+        check: Callable[[Modality], None],
+    ) -> None:
+        session, edge = self._session, self._edge
+        try:
+            item = await admission
+        except Refused as refused:
+            edge.note(session.session_id, modality.value, refused.outcome, sequence)
+            await self._notice(refused.outcome.value, WIRE_NAMES[modality], sequence, str(refused))
+            if not session.admission.tolerates_fault(received_us):
+                raise TooManyRefused(refused) from refused
+            return
+        await self._wait_for_room(item)
+        try:
+            check(modality)
+        except Refused as refused:  # withdrawn while it waited
+            edge.note(session.session_id, modality.value, refused.outcome, sequence)
+            return
+        self._outbox.put(item)
+
+    async def _admit(self, media: MediaMessage, modality: Modality, received_us: int) -> Item:
+        """The item to forward; raises Refused. Consent comes first: nothing else looks into what may not be seen."""
+        session = self._session
+        size = self._check(media.kind, modality, media.payload, media.sequence, received_us)
+        try:
+            captured_us = session.timeline.place(modality, media.captured_at_us, received_us)
+        except TimelineError as error:
+            raise Refused(Outcome.MALFORMED, str(error)) from error
+        payload = media.payload
+        if media.kind is MediaKind.OPUS:
+            if self._opus is None:
+                self._opus = await asyncio.to_thread(_opus_decoder)
+            payload = await asyncio.to_thread(self._opus.decode, media.payload)
+        return self._item(
+            modality, payload, size, sequence=media.sequence, captured_us=captured_us, received_us=received_us
+        )
+
+    async def _admit_placed(
+        self, kind: MediaKind, payload: bytes, sequence: int, captured_us: int, received_us: int
+    ) -> Item:
+        modality = Modality.FACE if kind is MediaKind.JPEG else Modality.SPEECH
+        size = self._check(kind, modality, payload, sequence, received_us)
+        return self._item(modality, payload, size, sequence=sequence, captured_us=captured_us, received_us=received_us)
+
+    def _check(
+        self, kind: MediaKind, modality: Modality, payload: bytes, sequence: int, received_us: int
+    ) -> tuple[int, int]:
+        """Width and height, (0, 0) of sound; raises Refused."""
+        self.check_wanted(modality)
+        self._session.admission.check_rate(modality, len(payload), received_us)
+        size = check_kind(kind, payload)
+        if sequence <= self._session.last_sequence.get(modality, -1):
+            raise Refused(Outcome.OUT_OF_ORDER, "the sequence does not rise")
+        return size
+
+    def _item(
+        self,
+        modality: Modality,
+        payload: bytes,
+        size: tuple[int, int],
+        *,
+        sequence: int,
+        captured_us: int,
+        received_us: int,
+    ) -> Item:
+        session, encode = self._session, self._edge.codec.encode
+        session.in_order(modality, sequence)
+        length_us = 0 if modality is Modality.FACE else len(payload) * 1_000 // BYTES_PER_MS
+        session.media_end_us = max(session.media_end_us, captured_us + length_us)
+
+        def chunk(ingested_us: int) -> bytes:
+            return encode(
+                AudioChunk(
+                    captured_at_us=captured_us,
+                    received_at_us=received_us,
+                    ingested_at_us=ingested_us,
+                    sample_rate_hz=SAMPLE_RATE_HZ,
+                    sequence=sequence,
+                    session_id=session.session_id,
+                    pcm=payload,
+                )
+            )
+
+        def picture(ingested_us: int) -> bytes:
+            return encode(
+                VideoFrame(
+                    captured_at_us=captured_us,
+                    received_at_us=received_us,
+                    ingested_at_us=ingested_us,
+                    width=size[0],
+                    height=size[1],
+                    sequence=sequence,
+                    session_id=session.session_id,
+                    jpeg=payload,
+                )
+            )
+
+        if modality is Modality.SPEECH:
+            return Item(modality, sequence, MEDIA_AUDIO, chunk)
+        return Item(modality, sequence, MEDIA_VIDEO, picture)
+
+    async def _admit_features(self, media: MediaMessage, modality: Modality, received_us: int) -> Item:
+        """Features as the signal that a worker would have made of the media; raises Refused."""
+        session, writer = self._session, self._edge.features
+        self.check_features_wanted(modality)
+        session.admission.check_rate(modality, len(media.payload), received_us)
+        features = read_face(media.payload) if modality is Modality.FACE else read_speech(media.payload)
+        if media.sequence <= session.last_sequence.get(modality, -1):
+            raise Refused(Outcome.OUT_OF_ORDER, "the sequence does not rise")
+        try:
+            captured_us = session.timeline.place(modality, media.captured_at_us, received_us)
+        except TimelineError as error:
+            raise Refused(Outcome.MALFORMED, str(error)) from error
+        inferred_us = captured_us + features.inference_us
+        if session.grant.timeline == "live":
+            inferred_us = min(inferred_us, received_us)
+        number = media.sequence
+        if modality is Modality.SPEECH:
+            hop = session.hops.place(captured_us)
+            if hop is None:
+                raise Refused(Outcome.TOO_FAST, f"more than one hop of speech in {HOP_US // 1_000} ms")
+            number, captured_us = hop, hop * HOP_US
+        session.in_order(modality, media.sequence)
+        session.media_end_us = max(session.media_end_us, captured_us)
+        value = partial(
+            writer.write,
+            features,
+            session_id=session.session_id,
+            sequence=number,
+            captured_us=captured_us,
+            received_us=received_us,
+            inferred_us=inferred_us,
+        )
+        return Item(modality, media.sequence, SIGNALS, value)
+
+    def _room(self, item: Item) -> bool:
+        # Features meet in one topic, where one modality ahead of the other makes fusion take the other for lost. Live
+        # the newest count, and time passes for both alike; a recording is as fast as its lanes, which differ.
+        if item.topic == SIGNALS and self._session.grant.timeline == "recorded":
+            return self._outbox.empty()
+        return self._outbox.room(item.modality)
+
+    async def _wait_for_room(self, item: Item) -> None:
+        """Return once there is room: meanwhile the transport reads nothing, and TCP slows a client of its own down."""
+        outbox = self._outbox
+        if self._room(item):
+            return
+        try:
+            async with asyncio.timeout(BACKPRESSURE_S):
+                while not self._room(item):
+                    outbox.progress.clear()
+                    await outbox.progress.wait()
+        except TimeoutError as error:
+            self._edge.note(self._session.session_id, item.modality.value, Outcome.BROKER_UNAVAILABLE, item.sequence)
+            for modality in Modality:
+                outbox.give_up(modality, Outcome.BROKER_UNAVAILABLE)
+            raise BrokerStalled("Kafka does not answer: come back later") from error
+
+
+def _opus_decoder() -> "OpusDecoder":
+    from ingest.opus import OpusDecoder  # noqa: PLC0415 - loads FFmpeg's libraries: not before there is Opus to decode
+
+    return OpusDecoder()

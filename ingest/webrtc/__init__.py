@@ -1,0 +1,1 @@
+"""WebRTC into the edge: WHIP signalling, and the path from RTP packets to pictures and sound."""

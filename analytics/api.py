@@ -1,7 +1,7 @@
 """The HTTP API over the rows. It only reads.
 
 Who may: an operator (a token of :meth:`runtime.tokens.Tokens.operator`) everything; the holder of a session's token
-with the scope ``watch`` or ``manage`` that session. ``/healthz`` is open.
+with the scope ``watch`` or ``manage`` that session; an observer the sessions of now. ``/healthz`` is open.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from fastapi import Depends, FastAPI, Path, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.middleware.cors import CORSMiddleware
 
 from analytics.balance import Ranges
 from analytics.errors import DatabaseUnavailable, QueryRefused, SessionUnknown
 from analytics.media import media_sequences
-from analytics.queries import TIMELINE_POINTS, Json, Queries
+from analytics.queries import TIMELINE_POINTS, ExportFormat, Json, Queries
 from analytics.statement import MAX_CHARACTERS
 from runtime.clock import Clock
 from runtime.errors import BrokerError, TokenError
@@ -30,6 +30,13 @@ from schemas.vocabulary import Modality
 
 CORS_MAX_AGE_S: Final = 600
 READ_SCOPES: Final[tuple[Scope, ...]] = ("watch", "manage")
+OBSERVE_SCOPES: Final[tuple[Scope, ...]] = ("observe", "manage")
+WALL_SESSIONS: Final = 500
+WALL_ENDED_WITHIN_S: Final = 600
+MEDIA_TYPES: Final[Mapping[ExportFormat, str]] = {
+    "parquet": "application/vnd.apache.parquet",
+    "arrow": "application/vnd.apache.arrow.file",
+}
 STATUS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     TokenError: (401, "unauthorized"),
     SessionUnknown: (404, "unknown_session"),
@@ -46,6 +53,12 @@ class Statement(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     sql: str = Field(min_length=1, max_length=MAX_CHARACTERS, description="One SELECT.")
+
+
+class Export(Statement):
+    """Body of POST /v1/export."""
+
+    format: ExportFormat = "parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +91,17 @@ def create_app(context: Context) -> FastAPI:
     grant_of = _grant_of(context)
 
     def operator(grant: Annotated[Grant, Depends(grant_of)]) -> None:
-        if grant.session_id != OPERATOR:
-            raise TokenError("not_operator", "this needs an operator's token, not a session's")
+        if grant.session_id != OPERATOR or "manage" not in grant.scopes:
+            raise TokenError("not_operator", "this needs an operator's token, not a session's or an observer's")
+
+    def observer(grant: Annotated[Grant, Depends(grant_of)]) -> None:
+        if grant.session_id != OPERATOR or not grant.scopes.intersection(OBSERVE_SCOPES):
+            raise TokenError("not_observer", "this needs an observer's token: affectstream wall")
 
     def reader(session_id: SessionId, grant: Annotated[Grant, Depends(grant_of)]) -> str:
-        if grant.session_id != OPERATOR:
+        if grant.session_id == OPERATOR:
+            operator(grant)
+        else:
             grant.require(session_id)
             if not grant.scopes.intersection(READ_SCOPES):
                 raise TokenError("missing_scope", "the token lacks the scope 'watch'")
@@ -101,6 +120,15 @@ def create_app(context: Context) -> FastAPI:
     def sessions(limit: Annotated[int, Query(ge=1, le=10_000)] = 200) -> list[Json]:
         """The newest sessions first."""
         return queries.sessions(limit=limit)
+
+    @app.get("/v1/wall", dependencies=[Depends(observer)])
+    def wall(
+        limit: Annotated[int, Query(ge=1, le=2_000)] = WALL_SESSIONS,
+        ended_within_s: Annotated[int, Query(ge=0, le=86_400)] = WALL_ENDED_WITHIN_S,
+    ) -> list[Json]:
+        """The sessions of now: those that have not ended, and those that ended lately; the newest first."""
+        now_ms = context.clock.now_us() // 1_000
+        return queries.wall(now_ms=now_ms, ended_within_s=ended_within_s, limit=limit)
 
     @app.get("/v1/sessions/{session_id}/summary")
     def summary(session_id: owned) -> Json:
@@ -136,6 +164,11 @@ def create_app(context: Context) -> FastAPI:
         """The answer to one SELECT."""
         return queries.sql(statement.sql)
 
+    @app.post("/v1/export", dependencies=operator_only)
+    def export(wanted: Export) -> Response:
+        """The answer to one SELECT as a file."""
+        return Response(queries.export(wanted.sql, wanted.format), media_type=MEDIA_TYPES[wanted.format])
+
     return app
 
 
@@ -169,7 +202,7 @@ def _problem(metrics: Metrics) -> Callable[[Request, Exception], JSONResponse]:
         headers = {}
         if isinstance(error, TokenError):
             code = error.reason
-            status = 403 if code in {"wrong_session", "missing_scope", "not_operator"} else 401
+            status = 403 if code in {"wrong_session", "missing_scope", "not_operator", "not_observer"} else 401
             headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
         metrics.count("rejected_total", reason=code)
         body = {

@@ -154,6 +154,8 @@ class Facts:
     """Ticks that are missing before a frame which does not carry the discontinuity flag."""
     media: Mapping[Modality, Ranges] = field(default_factory=dict)
     """Sequences in the media topics, where these still hold the session in full."""
+    on_device: frozenset[Modality] = frozenset()
+    """What the client analysed itself: the edge wrote its signals, and no worker knows of it."""
 
 
 def account(entries: Iterable[Entry], stage: Stage, modality: str, proven: Ranges = NOTHING) -> Account:
@@ -217,12 +219,17 @@ def balance(entries: Sequence[Entry], facts: Facts) -> list[Check]:
     ``media_to_edge`` (only where the media topics still hold the session): what the edge says it used lies in the log.
     ``edge_to_worker``: what lies in the log, and what the worker says of it; where the log is gone, what the edge says
     it used, and the worker likewise. ``worker_to_signals``: every picture used has its FaceSignal, and every FaceSignal
-    a picture that the worker knows of. ``signals_to_fusion``: records in ``signals``, and fusion's counts. ``frames``:
+    a picture that the worker knows of. Instead of these, of what the client analysed itself, ``edge_to_signals``: every
+    feature that the edge used has its signal, number by number for faces (hops of speech get the numbers of their
+    places), and the other way round. ``signals_to_fusion``: records in ``signals``, and fusion's counts. ``frames``:
     no tick missing but for flagged discontinuities.
     """
     checks: list[Check] = []
     for modality, worker in WORKERS.items():
         edge = account(entries, Stage.INGEST, modality.value)
+        if modality in facts.on_device:
+            checks.append(_edge_to_signals(modality, edge.used, facts))
+            continue
         at_worker = account(entries, worker, modality.value)
         logged = facts.media.get(modality)
         if logged is not None:
@@ -244,6 +251,14 @@ def balance(entries: Sequence[Entry], facts: Facts) -> list[Check]:
     ticks = facts.frames + len(gaps)
     checks.append(Check("frames", "", ticks, facts.frames, len(gaps), 0, gaps.ranges[:SHOWN_RANGES]))
     return checks
+
+
+def _edge_to_signals(modality: Modality, used: Ranges, facts: Facts) -> Check:
+    if modality is Modality.FACE:
+        return compare("edge_to_signals", modality.value, used, facts.face_signals)
+    came_in, accounted = len(used), facts.signal_records.get(modality.value, 0)
+    missing, surplus = max(0, came_in - accounted), max(0, accounted - came_in)
+    return Check("edge_to_signals", modality.value, came_in, accounted, missing, surplus)
 
 
 def unseen(entries: Sequence[Entry], facts: Facts) -> Mapping[Modality, Ranges]:

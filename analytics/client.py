@@ -5,10 +5,12 @@ from typing import Any, Final, Self
 import httpx
 
 from analytics.errors import DatabaseUnavailable, QueryRefused, SessionUnknown
+from analytics.queries import ExportFormat
 from runtime.errors import AffectstreamError, TokenError
 
 Json = dict[str, Any]
 TIMEOUT_S: Final = 60.0
+EXPORT_TIMEOUT_S: Final = 660.0
 
 
 class AnalyticsClient:
@@ -61,17 +63,25 @@ class AnalyticsClient:
         """The answer to one SELECT."""
         return self._json("POST", "/v1/sql", json={"sql": statement})
 
+    def export(self, statement: str, kind: ExportFormat) -> bytes:
+        """The answer to one SELECT as a Parquet or Arrow file."""
+        body = {"sql": statement, "format": kind}
+        return self._answer("POST", "/v1/export", json=body, timeout=EXPORT_TIMEOUT_S).content
+
     def _json(self, method: str, path: str, **more: Any) -> Json:
         answer: Json = self._ask(method, path, **more)
         return answer
 
     def _ask(self, method: str, path: str, **more: Any) -> Any:
+        return self._answer(method, path, **more).json()
+
+    def _answer(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **more)
         except httpx.HTTPError as error:
             raise DatabaseUnavailable(f"no answer from the analytics API at {self._http.base_url}: {error}") from error
         if answer.is_success:
-            return answer.json()
+            return answer
         try:
             problem = answer.json()
         except ValueError:

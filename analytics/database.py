@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from analytics.cluster import checked, for_cluster
 from analytics.errors import DatabaseUnavailable
 from runtime.errors import SettingsError
 from runtime.settings import Settings
@@ -39,6 +40,15 @@ READER_LIMITS: Final = {
     # Last: from here on the engine refuses every change, of data and of these limits.
     "readonly": 1,
 }
+EXPORT_LIMITS: Final = {
+    "max_execution_time": 600,
+    "max_result_rows": 20_000_000,
+    "max_result_bytes": 2_000_000_000,
+    "max_memory_usage": 6_000_000_000,
+    "result_overflow_mode": "throw",
+    "readonly": 1,  # last, as above
+}
+"""Of exports, which run one at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,8 @@ class Endpoint:
     username: str = "default"
     password: str = field(default="", repr=False)
     secure: bool = False
+    cluster: str = ""
+    """Of replicas: where its tables are created. Empty: one server."""
     options: dict[str, str] = field(default_factory=dict)
 
     def describe(self) -> str:
@@ -70,7 +82,9 @@ SCHEMES: Final = {
     "clickhouse+https": True,
 }
 NATIVE_PORTS: Final = frozenset({9000, 9440})
-KNOWN_OPTIONS: Final = frozenset({"secure", "verify", "ca_cert", "client_cert", "client_cert_key", "server_host_name"})
+KNOWN_OPTIONS: Final = frozenset(
+    {"cluster", "secure", "verify", "ca_cert", "client_cert", "client_cert_key", "server_host_name"}
+)
 
 
 def parse_dsn(dsn: str) -> Endpoint:
@@ -97,6 +111,7 @@ def parse_dsn(dsn: str) -> Endpoint:
     if unknown:
         msg = f"CLICKHOUSE_DSN: unknown option {', '.join(unknown)}; known: {', '.join(sorted(KNOWN_OPTIONS))}"
         raise SettingsError(msg)
+    cluster = options.pop("cluster", "")
     wanted = options.pop("secure", "").lower() in {"1", "true", "yes"}
     secure = SCHEMES[parts.scheme] or wanted or port == 8443
     database = unquote(parts.path.strip("/")) or DEFAULT_DATABASE
@@ -109,6 +124,7 @@ def parse_dsn(dsn: str) -> Endpoint:
         username=unquote(parts.username or "default"),
         password=unquote(parts.password or ""),
         secure=secure,
+        cluster=checked(cluster) if cluster else "",
         options=options,
     )
 
@@ -128,6 +144,7 @@ class Database:
         self._idle: queue.LifoQueue[Client | None] = queue.LifoQueue()
         self._all: list[Client] = []
         self._lock = threading.Lock()
+        self._exporting = threading.Lock()
         for _ in range(READERS):
             self._idle.put(None)
 
@@ -163,6 +180,23 @@ class Database:
                 self._discard(client)
             self._idle.put(keep)
 
+    @contextlib.contextmanager
+    def exporter(self) -> Iterator[Client]:
+        """Lend a client whose session is read-only with wider limits (:data:`EXPORT_LIMITS`).
+
+        One at a time; raises DatabaseUnavailable when the one before has not ended within :data:`READER_WAIT_S`.
+        """
+        if not self._exporting.acquire(timeout=READER_WAIT_S):
+            raise DatabaseUnavailable(f"another export runs; it did not end in {READER_WAIT_S:g} s")
+        try:
+            client = self._client(EXPORT_LIMITS)
+            try:
+                yield client
+            finally:
+                self._discard(client)
+        finally:
+            self._exporting.release()
+
     def close(self) -> None:
         """Close every client, and with the last one the embedded engine."""
         with self._lock:
@@ -186,7 +220,8 @@ class Database:
         """Create the database if it does not exist."""
         client = self._client({}, database="default")
         try:
-            client.command(f"CREATE DATABASE IF NOT EXISTS `{self.endpoint.database}`")
+            statement = f"CREATE DATABASE IF NOT EXISTS `{self.endpoint.database}`"
+            client.command(for_cluster(statement, self.endpoint.cluster))
         except ClickHouseError as error:
             raise DatabaseUnavailable(f"{self.endpoint.describe()}: {error}") from error
         finally:
@@ -225,22 +260,31 @@ def _open(endpoint: Endpoint, limits: dict[str, Any], database: str) -> Client:
 
 
 def connect(settings: Settings) -> Database:
-    """Open the database that the settings name, create it and migrate it to the newest version.
+    """Open the database that the settings name, create it, migrate it to the newest version, enforce the retention.
 
-    Blocks (about 1.3 s for the embedded engine). Raises SettingsError for a bad DSN, DatabaseUnavailable,
+    Blocks (about 1.3 s for the embedded engine). Raises SettingsError for a bad DSN or policy, DatabaseUnavailable,
     MigrationError.
     """
-    from analytics.migrations import migrate  # noqa: PLC0415 - it needs the names above
+    # They need the names above.
+    from analytics.migrations import apply_optional_settings, migrate  # noqa: PLC0415
+    from analytics.retention import enforce, parse_policy  # noqa: PLC0415
 
+    policy = parse_policy(settings.retention_days)
     database = Database(endpoint_of(settings))
+    cluster = database.endpoint.cluster
     try:
         database.create()
         writer = database.writer()
-        applied = migrate(writer)
+        applied = migrate(writer, cluster=cluster)
+        apply_optional_settings(writer, cluster=cluster)
+        changed = enforce(writer, policy, cluster)
         database._discard(writer)  # noqa: SLF001 - its own class, its own module
     except BaseException:
         database.close()
         raise
     if applied:
         log.info("%s: applied %s", database.endpoint.describe(), ", ".join(applied))
+    if changed:
+        kept = ", ".join(f"{table} {policy[table]} days" for table in changed)
+        log.info("%s: rows are now kept: %s", database.endpoint.describe(), kept)
     return database

@@ -13,10 +13,14 @@ from typing import Any, Final
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from analytics.cluster import for_cluster
 from analytics.errors import MigrationError
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "infra" / "clickhouse"
 NAME: Final = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
+
+EXISTS: Final = re.compile(r"ALREADY_EXISTS|already exists")
+"""What ClickHouse says of an object, column or index that is there already."""
 
 TABLE: Final = """
 CREATE TABLE IF NOT EXISTS schema_migrations
@@ -32,6 +36,10 @@ ENGINE = ReplacingMergeTree(statements)
 ORDER BY number
 COMMENT 'Which migrations this database has, and what they were.'
 """
+
+
+OPTIONAL_SETTINGS: Final = {"auto_statistics_types": "''"}
+"""Of tables, where the engine knows them. Statistics of each of 140 columns cost as much as merging them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +108,26 @@ def plan(migrations: Sequence[Migration], applied: Mapping[int, Applied]) -> lis
     return todo
 
 
-def migrate(client: Any, folder: Path = FOLDER) -> list[str]:
+def migrate(client: Any, folder: Path = FOLDER, *, cluster: str = "") -> list[str]:
     """Apply what is missing; returns the names of the files applied. Raises MigrationError.
 
+    ``cluster``: where tables are created on every replica; empty: one server.
+
     Progress is recorded after each statement, so a migration that a crash cut short goes on where it was. The one
-    statement that may have been done without having been recorded is a CREATE, which then says that the object exists:
-    that is taken as done.
+    statement that may have been done without having been recorded is a CREATE or an ADD, which then says that the
+    object exists (that is taken as done), or one that may be done twice.
     """
-    client.command(TABLE)
+    client.command(for_cluster(TABLE, cluster))
     rows = client.query("SELECT number, name, sha256, statements, finished FROM schema_migrations FINAL").result_rows
     applied = {int(r[0]): Applied(str(r[1]), str(r[2]), int(r[3]), bool(r[4])) for r in rows}
     names: list[str] = []
     for migration, done in plan(read_migrations(folder), applied):
         for index, statement in enumerate(migration.statements[done:], start=done):
             try:
-                client.command(statement)
+                client.command(for_cluster(statement, cluster))
             except ClickHouseError as error:
                 resumed = index == done  # the first one after what is recorded
-                if not (resumed and "ALREADY_EXISTS" in str(error)):
+                if not (resumed and EXISTS.search(str(error))):
                     msg = f"{migration.name}, statement {index + 1} of {len(migration.statements)}: {error}"
                     raise MigrationError(msg) from error
             _record(client, migration, index + 1)
@@ -132,3 +142,23 @@ def _record(client: Any, migration: Migration, statements: int) -> None:
         [[migration.number, migration.name, migration.sha256, statements, finished]],
         column_names=["number", "name", "sha256", "statements", "finished"],
     )
+
+
+def apply_optional_settings(client: Any, *, cluster: str = "") -> list[str]:
+    """Give every table those of :data:`OPTIONAL_SETTINGS` that this engine knows; returns the tables changed."""
+    known = client.query(
+        "SELECT name FROM system.merge_tree_settings WHERE name IN {names:Array(String)}",
+        parameters={"names": list(OPTIONAL_SETTINGS)},
+    ).result_rows
+    changed: list[str] = []
+    for (name,) in known:
+        tables = client.query(
+            "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' "
+            "AND position(engine_full, {name:String}) = 0",
+            parameters={"name": name},
+        ).result_rows
+        for (table,) in tables:
+            statement = f"ALTER TABLE `{table}` MODIFY SETTING {name} = {OPTIONAL_SETTINGS[name]}"
+            client.command(for_cluster(statement, cluster))
+            changed.append(str(table))
+    return changed

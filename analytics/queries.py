@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -17,17 +17,21 @@ from schemas.vocabulary import EMOTIONS, Modality, Stage
 
 SESSIONS_SHOWN: Final = 200
 TIMELINE_POINTS: Final = 600
+LONGEST_SESSION_MS: Final = 86_400_000
 TICKS_A_SECOND: Final = 30
 HOPS: Final = (*HOP_COLUMNS, "fusion")
 LIMIT_CODES: Final = {
     158: "too many rows were read",
     159: "it ran for too long",
     241: "it needed too much memory",
-    396: "the result has too many rows: add LIMIT",
+    396: "the result is too large: add LIMIT, or export a session at a time",
     497: "not allowed",
     164: "only reading is allowed",
 }
 """ClickHouse's error codes for limits and refusals."""
+
+ExportFormat = Literal["parquet", "arrow"]
+EXPORT_FORMATS: Final[Mapping[ExportFormat, str]] = {"parquet": "Parquet", "arrow": "Arrow"}
 
 Json = dict[str, Any]
 
@@ -59,6 +63,29 @@ class Queries:
                        tenant, timeline, mapping, smoothing, experiment, variant, end_reason
                 FROM session_list ORDER BY started_at DESC LIMIT {{limit:UInt32}}
                 """,
+                limit=limit,
+            )
+
+    def wall(self, *, now_ms: int, ended_within_s: int, limit: int) -> list[Json]:
+        """Sessions that have not ended, and those that ended lately, the newest first; nothing that names a person.
+
+        No session outlives its token, which lives for a day at most: an older one whose end was lost is left out.
+        """
+        with self._database.reader() as client:
+            return _dicts(
+                client,
+                f"""
+                SELECT session_id, {_ms("started_at")} AS started_at_ms, {_ms("ended_at")} AS ended_at_ms,
+                       timeline, audio_consented, video_consented, mapping, experiment, variant, end_reason
+                FROM session_list
+                WHERE session_id IN (
+                    SELECT session_id FROM sessions
+                    WHERE kind = 'started' AND published_at > fromUnixTimestamp64Milli({{since:Int64}})
+                ) AND (ended_at IS NULL OR ended_at > fromUnixTimestamp64Milli({{ended:Int64}}))
+                ORDER BY started_at DESC LIMIT {{limit:UInt32}}
+                """,
+                since=now_ms - LONGEST_SESSION_MS,
+                ended=now_ms - ended_within_s * 1_000,
                 limit=limit,
             )
 
@@ -352,6 +379,18 @@ class Queries:
                 ),
                 frame_gaps=Ranges((g["first_sequence"], g["last_sequence"]) for g in gaps if not g["flagged"]),
                 media=media or {},
+                on_device=frozenset(
+                    modality
+                    for modality in Modality
+                    if _one(
+                        client,
+                        f"""
+                        SELECT count() FROM {modality.value}_signals
+                        WHERE session_id = {{session:String}} AND startsWith(source, 'client:')
+                        """,
+                        session=session_id,
+                    )
+                ),
             )
         checks = balance(entries, facts)
         return {
@@ -375,6 +414,15 @@ class Queries:
                 raise QueryRefused(_reason(error)) from error
         answer = orjson.loads(raw)
         return {"columns": answer["meta"], "rows": answer["data"]}
+
+    def export(self, statement: str, kind: ExportFormat) -> bytes:
+        """The answer to one SELECT as a Parquet or Arrow file, within :data:`EXPORT_LIMITS`; raises QueryRefused."""
+        text = read_only(statement)
+        with self._database.exporter() as client:
+            try:
+                return bytes(client.raw_query(text, fmt=EXPORT_FORMATS[kind]))
+            except ClickHouseError as error:
+                raise QueryRefused(_reason(error)) from error
 
 
 def outcomes(entries: list[Entry], face_signals: Ranges) -> Json:

@@ -57,6 +57,10 @@ MICROSECONDS: Final = pa.timestamp("us", "UTC")
 MILLISECONDS: Final = pa.timestamp("ms", "UTC")
 LATEST_US: Final = 4_102_444_800_000_000
 """2100-01-01: an instant outside [1970, 2100) is an error of whoever wrote it."""
+STAMPS: Final[Mapping[Table, str]] = {"avatar_frames": "fused_at"}
+"""The column of Kafka's timestamp, where it is not published_at."""
+INT32: Final = np.iinfo(np.int32)
+INT64: Final = np.iinfo(np.int64)
 HOP_STEP_US: Final = 100
 """Hops are kept to 0.1 ms: finer digits are noise that does not compress."""
 
@@ -86,12 +90,19 @@ def route(record: Record) -> Table:
     match record:
         case AvatarFrame():
             _instants(captured_at_us=record.captured_at_us)
+            _within(INT64, sequence=record.sequence)
             _lengths(face_hops_ms=(record.face_hops_ms, 5), speech_hops_ms=(record.speech_hops_ms, 5))
             return "avatar_frames"
         case Signal():
             return _route_signal(record)
         case LedgerEntry():
             _instants(recorded_at_us=record.recorded_at_us)
+            _within(
+                INT64,
+                count=record.count,
+                first_sequence=record.first_sequence,
+                last_sequence=record.last_sequence,
+            )
             return "ledger"
         case ClientEvent():
             _instants(
@@ -101,9 +112,12 @@ def route(record: Record) -> Table:
                 relayed_at_us=record.relayed_at_us,
                 rendered_at_us=record.rendered_at_us,
             )
+            _within(INT64, sequence=record.sequence, frame_sequence=record.frame_sequence)
             return "client_events"
         case DeadLetter():
             _instants(recorded_at_us=record.recorded_at_us)
+            _within(INT32, partition=record.partition)
+            _within(INT64, offset=record.offset)
             return "dead_letters"
     raise RowError(f"no table for a {type(record).__name__}")
 
@@ -116,6 +130,7 @@ def _route_signal(record: Signal) -> Table:
         consumed_at_us=record.consumed_at_us,
         inferred_at_us=record.inferred_at_us,
     )
+    _within(INT64, sequence=record.sequence)
     payload = record.payload
     if isinstance(payload, SpeechSignal):
         _lengths(emotion_scores=(payload.emotion_scores, 7), viseme_scores=(payload.viseme_scores, 15))
@@ -127,6 +142,7 @@ def _route_signal(record: Signal) -> Table:
             blendshapes=(payload.blendshapes, 52),
             box=(payload.box, 4),
         )
+        _within(INT32, face_count=payload.face_count, track_id=payload.track_id)
         return "face_signals"
     return "sessions"
 
@@ -137,6 +153,12 @@ def _instants(**instants: int | None) -> None:
             raise RowError(f"{name} is outside 1970..2100")
 
 
+def _within(limits: "np.iinfo[Any]", **numbers: int | None) -> None:
+    for name, value in numbers.items():
+        if value is not None and not limits.min <= value <= limits.max:
+            raise RowError(f"{name} does not fit {limits.bits} bits")
+
+
 def _lengths(**vectors: tuple[Sequence[float], int]) -> None:
     for name, (vector, wanted) in vectors.items():
         if len(vector) != wanted:
@@ -145,14 +167,39 @@ def _lengths(**vectors: tuple[Sequence[float], int]) -> None:
 
 def build(table: Table, batch: Batch, *, topic: str, topic_id: str) -> pa.Table:
     """The Arrow table of ``batch``; ``topic`` is the Kafka name. Every record must have passed :func:`route`."""
-    columns = BUILDERS[table](batch.records)
-    stamp = "fused_at" if table == "avatar_frames" else "published_at"
-    columns["topic"] = _constant(topic, len(batch))
-    columns["topic_id"] = _constant(topic_id, len(batch))
-    columns["partition"] = np.asarray(batch.partitions, np.int32)
-    columns["offset"] = np.asarray(batch.offsets, np.int64)
-    columns[stamp] = pa.array(np.asarray(batch.timestamps_ms, np.int64)).cast(MILLISECONDS)
-    return pa.table(columns)
+    return finish(
+        table,
+        BUILDERS[table](batch.records),
+        np.asarray(batch.partitions, np.int32),
+        np.asarray(batch.offsets, np.int64),
+        np.asarray(batch.timestamps_ms, np.int64),
+        topic=topic,
+        topic_id=topic_id,
+    )
+
+
+def finish(
+    table: Table,
+    columns: Columns,
+    partitions: npt.NDArray[np.int32],
+    offsets: npt.NDArray[np.int64],
+    timestamps_ms: npt.NDArray[np.int64],
+    *,
+    topic: str,
+    topic_id: str,
+) -> pa.Table:
+    """``columns`` and where each row came from."""
+    count = len(offsets)
+    return pa.table(
+        {
+            **columns,
+            "topic": _constant(topic, count),
+            "topic_id": _constant(topic_id, count),
+            "partition": partitions,
+            "offset": offsets,
+            STAMPS.get(table, "published_at"): pa.array(timestamps_ms).cast(MILLISECONDS),
+        }
+    )
 
 
 def _constant(value: str, n: int) -> pa.DictionaryArray:
@@ -190,7 +237,7 @@ VISEME_COLUMNS: Final = tuple(f"viseme_{name}" for name in VISEMES)
 HOP_COLUMNS: Final = ("age", "transport", "ingest", "queue", "inference")
 
 
-def _hops(columns: Columns, modality: str, hops_ms: npt.NDArray[np.float64]) -> None:
+def hops(columns: Columns, modality: str, hops_ms: npt.NDArray[np.float64]) -> None:
     """Durations from the stamps relative to the tick, (rows, 5): ``-captured``, then each stamp less the one before."""
     us = hops_ms * 1_000.0
     durations = np.concatenate([-us[:, :1], np.diff(us, axis=1)], axis=1)
@@ -208,8 +255,8 @@ def _avatar_frames(records: Sequence[AvatarFrame]) -> Columns:
         "sequence": np.asarray([r.sequence for r in records], np.int64),
         "captured_at": _instant(r.captured_at_us for r in records),
     }
-    _hops(columns, "face", np.asarray([r.face_hops_ms for r in records], np.float64).reshape(-1, width))
-    _hops(columns, "speech", np.asarray([r.speech_hops_ms for r in records], np.float64).reshape(-1, width))
+    hops(columns, "face", np.asarray([r.face_hops_ms for r in records], np.float64).reshape(-1, width))
+    hops(columns, "speech", np.asarray([r.speech_hops_ms for r in records], np.float64).reshape(-1, width))
     _spread(columns, EMOTION_COLUMNS, _packed((r.emotions for r in records), "u1", len(EMOTIONS)))
     _spread(columns, AFFECT, _packed((r.affect for r in records), "<i2", len(AFFECT)))
     _spread(columns, LEVELS, _packed((r.levels for r in records), "u1", len(LEVELS)))
@@ -381,4 +428,4 @@ BUILDERS: Final[Mapping[Table, Callable[[Any], Columns]]] = {
     "ledger": _ledger,
     "dead_letters": _dead_letters,
 }
-"""What makes the columns of each table. A faster decoder replaces an entry by one that reads bytes directly."""
+"""What makes the columns of each table from records; :mod:`analytics.columns` makes the same from bytes."""

@@ -18,23 +18,29 @@ bounded by one batch and the consumer's prefetch, and the lag is on the metrics 
 
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import compress, groupby
+from typing import Any, Final, Protocol, TypeVar
 
+import numpy as np
 import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from analytics.aggregates import Aggregator
+from analytics.columns import Built, TableBuilder
 from analytics.database import Client, Database
-from analytics.errors import DatabaseUnavailable, RowError
-from analytics.rows import RECORD_OF, TABLES_OF, Batch, Table, build, route
+from analytics.errors import DatabaseUnavailable
+from analytics.lag import GROUP, LagGauge
+from analytics.pending import Pending, Position
+from analytics.rows import TABLES_OF, Table
 from runtime.clock import Clock
 from runtime.errors import BrokerError
 from runtime.kafka import (
     OFFSET_BEGINNING,
     Consumer,
     DeadLetterBox,
-    KafkaException,
+    KafkaError,
     Message,
     Publisher,
     TopicPartition,
@@ -45,22 +51,31 @@ from runtime.kafka import (
 )
 from runtime.metrics import Metrics, Stopwatch
 from runtime.settings import Settings
-from schemas.codec import Codec, DecodeError
-from schemas.topics import DEAD_LETTERS, Topic
+from schemas.codec import Codec
+from schemas.topics import AVATAR_FRAMES, DEAD_LETTERS, Topic
 from schemas.vocabulary import Stage
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 TOPICS: Final[tuple[Topic, ...]] = tuple(TABLES_OF)
-GROUP: Final = "analytics"
-"""Offsets are committed under this group for lag tools to see; the sink itself never reads them."""
 FLUSH_AFTER_US: Final = 500_000
-FLUSH_RECORDS: Final = 20_000
+FLUSH_RECORDS: Final = 65_536
+FLUSH_BYTES: Final = 67_108_864
+"""Of values: what waits in memory is bounded by this, whatever the records are like."""
+INSERT_SETTINGS: Final = {
+    # Sorting keys end with the offset: no two rows of a batch replace each other, and merging them in search of such
+    # ones takes as long as writing them.
+    "optimize_on_insert": 0,
+}
 CONSUME_RECORDS: Final = 2_000
 CONSUME_WAIT_S: Final = 0.1
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
-LAG_EVERY_US: Final = 1_000_000
+AGGREGATE_EVERY_US: Final = 10_000_000
+AGGREGATE_AT_MOST_US: Final = 2_000_000
+"""Then records are taken again, and what is left waits for the next time."""
 FENCE_WAIT_S: Final = 120.0
 
 
@@ -76,41 +91,6 @@ class Stopped(Exception):  # noqa: N818 - not an error
     """The role was asked to stop while an insert was being repeated; what was not inserted is read again next time."""
 
 
-@dataclass(slots=True)
-class Position:
-    """How far one partition has come. ``first`` is -1 until a record has been seen."""
-
-    first: int = -1
-    next: int = -1
-    records: int = 0
-    unreadable: int = 0
-    held: dict[Table, int] = field(default_factory=dict)
-    """By table: the highest offset that it holds of the batch which a predecessor did not finish."""
-
-
-@dataclass(slots=True)
-class Pending:
-    """What has been taken from one topic since the last flush: rows by table, offset ranges by partition."""
-
-    rows: dict[Table, Batch] = field(default_factory=dict)
-    ranges: dict[int, list[int]] = field(default_factory=dict)
-    records: int = 0
-
-    def took(self, partition: int, offset: int) -> None:
-        """Extend the partition's range."""
-        self.records += 1
-        found = self.ranges.get(partition)
-        if found is None:
-            self.ranges[partition] = [offset, offset]
-        else:
-            found[1] = offset
-
-    def token(self, topic: str, topic_id: str) -> str:
-        """Names this very set of offsets."""
-        ranges = ",".join(f"{p}:{first}-{last}" for p, (first, last) in sorted(self.ranges.items()))
-        return f"{topic}/{topic_id}/{ranges}"
-
-
 class Sink:
     """Owned by one thread: :meth:`run` blocks in it until ``stop`` is set."""
 
@@ -119,7 +99,7 @@ class Sink:
     ) -> None:
         self._settings = settings
         self._database = database
-        self._codec = codec
+        self._builder = TableBuilder(codec)
         self._clock = clock
         self._metrics = metrics
         self._stop = stop
@@ -128,12 +108,11 @@ class Sink:
         self._positions: dict[tuple[Topic, int], Position] = {}
         self._pending: dict[Topic, Pending] = {}
         self._pending_since_us = 0
-        self._dead = 0
-        self._lag_at_us = 0
+        self._aggregator: Aggregator
+        self._aggregate_at_us = clock.now_us() + AGGREGATE_EVERY_US
         self._client: Client = None
         self._consumer: Consumer
-        self._watcher = consumer(settings, GROUP + "-lag")
-        """Asks for end offsets while ClickHouse is away: the reading consumer would answer after its long poll only."""
+        self._lag = LagGauge(settings, metrics, clock, self._positions)
         self._publisher = Publisher(settings, metrics)
         self._dead_letters = DeadLetterBox(self._publisher, codec, clock, Stage.ANALYTICS, metrics)
 
@@ -153,53 +132,44 @@ class Sink:
                 self._take(self._consumer.consume(CONSUME_RECORDS, CONSUME_WAIT_S))
                 if self._due():
                     self.flush()
-                self._show_lag(cached=True)
+                if self._clock.now_us() >= self._aggregate_at_us:
+                    self._aggregate()
+                self._lag.show(self._consumer)
             self.flush()
+            self._aggregate()
         except Stopped:
             log.info("stopped while ClickHouse was away; the rest is read again at the next start")
         finally:
             self._metrics.ready(False)
             self._consumer.close()
-            self._watcher.close()
+            self._lag.close()
 
     # taking records
 
     def _take(self, messages: list[Message]) -> None:
-        for message in messages:
-            error = message.error()
-            if error is not None:
-                if is_fatal(error):
-                    raise BrokerError(f"reading {message.topic()}: {error}")
-                log.warning("reading %s: %s", message.topic(), error)
-                continue
-            self._take_one(message)
+        errors = list(map(Message.error, messages))
+        if any(errors):
+            messages = [m for m, error in zip(messages, errors, strict=True) if error is None or not _note(m, error)]
+        for (name, partition), run in groupby(messages, _place):
+            self._take_run(self._topics[name], partition, list(run))
 
-    def _take_one(self, message: Message) -> None:
-        topic = self._topics[str(message.topic())]
-        partition, offset = int(message.partition() or 0), int(message.offset() or 0)
+    def _take_run(self, topic: Topic, partition: int, run: list[Message]) -> None:
         position = self._positions[topic, partition]
-        if offset < position.next:
-            return  # after a reset to the beginning: these are rows already
+        offsets = np.fromiter(map(Message.offset, run), np.int64, len(run))
+        if offsets[0] < position.next:
+            # After a reset to the beginning: these are rows already.
+            fresh = offsets >= position.next
+            run, offsets = list(compress(run, fresh.tolist())), offsets[fresh]
+            if not run:
+                return
         if position.first < 0:
-            position.first = offset
-        position.next = offset + 1
-        position.records += 1
+            position.first = int(offsets[0])
+        position.next = int(offsets[-1]) + 1
+        position.records += len(run)
         if not self._pending:
             self._pending_since_us = self._clock.now_us()
-        pending = self._pending.setdefault(topic, Pending())
-        pending.took(partition, offset)
-        self._metrics.count("records_in_total", topic=topic)
-        try:
-            record = self._codec.decode(RECORD_OF[topic], message.value())
-            table = route(record)
-        except (DecodeError, RowError) as error:
-            position.unreadable += 1
-            self._set_aside(message, topic, str(error))
-            return
-        if offset <= position.held.get(table, -1):
-            return  # the predecessor's last batch had reached this table
-        stamp_ms = max(0, int(message.timestamp()[1]))
-        pending.rows.setdefault(table, Batch()).add(record, partition, offset, stamp_ms)
+        self._pending.setdefault(topic, Pending()).take(partition, run, offsets)
+        self._metrics.count("records_in_total", len(run), topic=topic)
 
     def _set_aside(self, message: Message, topic: Topic, error: str) -> None:
         if topic == DEAD_LETTERS:
@@ -208,13 +178,16 @@ class Sink:
             self._metrics.count("dead_letters_total", topic=topic)
             return
         self._dead_letters.put(message, topic, error)
-        self._dead += 1
 
     def _due(self) -> bool:
         if not self._pending:
             return False
         waited_us = self._clock.now_us() - self._pending_since_us
-        return waited_us >= FLUSH_AFTER_US or sum(p.records for p in self._pending.values()) >= FLUSH_RECORDS
+        return (
+            waited_us >= FLUSH_AFTER_US
+            or sum(len(p.messages) for p in self._pending.values()) >= FLUSH_RECORDS
+            or sum(p.bytes for p in self._pending.values()) >= FLUSH_BYTES
+        )
 
     # inserting
 
@@ -225,20 +198,51 @@ class Sink:
         """
         if not self._pending:
             return
-        if self._dead:
+        built = {topic: self._build(topic, pending) for topic, pending in self._pending.items()}
+        if any(b.refused for b in built.values()):
             self._publisher.flush()
-            self._dead = 0
         done: list[TopicPartition] = []
         for topic, pending in self._pending.items():
             name, topic_id = self._settings.topic(topic), self._ids[topic]
             token = pending.token(name, topic_id)
-            for table, batch in pending.rows.items():
-                self._insert(table, build(table, batch, topic=name, topic_id=topic_id), token)
+            for table, rows in built[topic].tables.items():
+                if len(rows):
+                    self._insert(table, rows, token)
+                if table == "avatar_frames":
+                    reached = {p: last + 1 for p, (_, last) in pending.ranges.items()}
+                    self._aggregator.inserted(rows, reached)
             done += [TopicPartition(name, p, last + 1) for p, (_, last) in pending.ranges.items()]
         tokens = ";".join(p.token(self._settings.topic(t), self._ids[t]) for t, p in self._pending.items())
         self._insert("sink_progress", self._progress_rows(), tokens)
         self._pending = {}
         self._consumer.commit(offsets=done, asynchronous=True)
+
+    def _build(self, topic: Topic, pending: Pending) -> Built:
+        """The rows of what has been taken from one topic; what gives none is set aside."""
+        taken = pending.taken()
+        built = self._builder.build(topic, taken, name=self._settings.topic(topic), topic_id=self._ids[topic])
+        for i, error in built.refused.items():
+            self._positions[topic, int(taken.partitions[i])].unreadable += 1
+            self._set_aside(pending.messages[i], topic, error)
+        for table, rows in built.tables.items():
+            built.tables[table] = self._without_held(topic, table, rows)
+        return built
+
+    def _without_held(self, topic: Topic, table: Table, rows: pa.Table) -> pa.Table:
+        """Leave out what the predecessor's last batch had brought to this table."""
+        held: dict[int, int] = {}
+        for partition, (_, last) in self._pending[topic].ranges.items():
+            found = self._positions[topic, partition].held
+            if table in found:
+                held[partition] = found[table]
+                if last >= found[table]:
+                    del found[table]
+        if not held:
+            return rows
+        partitions, offsets = rows["partition"].to_numpy(), rows["offset"].to_numpy()
+        highest = np.full(max(self._pending[topic].ranges) + 1, -1, np.int64)
+        highest[list(held)] = list(held.values())
+        return rows.filter(pa.array(offsets > highest[partitions]))
 
     def _progress_rows(self) -> pa.Table:
         keys = [(topic, partition) for topic, pending in self._pending.items() for partition in pending.ranges]
@@ -261,7 +265,9 @@ class Sink:
         while True:
             try:
                 # One record batch, one block, one part: that is what makes the insert all or nothing.
-                self._client.insert_arrow(table, rows.combine_chunks(), settings={"insert_deduplication_token": token})
+                self._client.insert_arrow(
+                    table, rows.combine_chunks(), settings={**INSERT_SETTINGS, "insert_deduplication_token": token}
+                )
                 break
             except (ClickHouseError, OSError) as error:
                 log.warning("inserting %d rows into %s, again in %.1f s: %s", len(rows), table, pause_s, error)
@@ -273,8 +279,22 @@ class Sink:
             self._metrics.count("rows_inserted_total", len(rows), table=table)
         self._metrics.observe("insert_seconds", watch.seconds(), table=table)
 
+    def _aggregate(self) -> None:
+        """Compute the minutes that have new frames; what ClickHouse refuses now is tried again next time."""
+        begun_us = self._clock.now_us()
+        self._aggregate_at_us = begun_us + AGGREGATE_EVERY_US
+        if not self._aggregator.waiting:
+            return
+        watch = Stopwatch()
+        try:
+            self._aggregator.compute(self._client, lambda: self._clock.now_us() > begun_us + AGGREGATE_AT_MOST_US)
+        except (ClickHouseError, OSError) as error:
+            log.warning("computing minute_aggregates, again in %d s: %s", AGGREGATE_EVERY_US // 1_000_000, error)
+            return
+        self._metrics.observe("insert_seconds", watch.seconds(), table="minute_aggregates")
+
     def _pause(self, seconds: float) -> None:
-        self._show_lag(cached=False)
+        self._lag.show()
         if self._stop.wait(seconds):
             raise Stopped
 
@@ -305,8 +325,10 @@ class Sink:
                 self._positions[topic, partition] = position
                 offset = position.next if position.next >= 0 else OFFSET_BEGINNING
                 start.append(TopicPartition(self._settings.topic(topic), partition, offset))
+        self._aggregator = Aggregator(self._settings.topic(AVATAR_FRAMES), self._ids[AVATAR_FRAMES])
+        self._retried("noting what is to be aggregated", lambda: self._aggregator.resume(self._client))
         # No group membership: ClickHouse, not Kafka, knows where to go on.
-        self._consumer = consumer(self._settings, GROUP)
+        self._consumer = consumer(self._settings, GROUP, queued_min_messages=FLUSH_RECORDS)
         self._consumer.assign(start)
         log.info("resuming %d partitions, %d of them with rows already", len(start), sum(p.offset >= 0 for p in start))
 
@@ -331,12 +353,17 @@ class Sink:
         return found
 
     def _query(self, sql: str, parameters: Mapping[str, Any]) -> list[Any]:
+        ask = partial(self._client.query, sql, parameters=dict(parameters))
+        return list(self._retried("reading the progress", ask).result_rows)
+
+    def _retried(self, what: str, ask: Callable[[], T]) -> T:
+        """The answer, once ClickHouse gives one; raises Stopped."""
         pause_s = FIRST_PAUSE_S
         while True:
             try:
-                return list(self._client.query(sql, parameters=dict(parameters)).result_rows)
+                return ask()
             except (ClickHouseError, OSError) as error:
-                log.warning("reading the progress, again in %.1f s: %s", pause_s, error)
+                log.warning("%s, again in %.1f s: %s", what, pause_s, error)
                 if self._stop.wait(pause_s):
                     raise Stopped from error
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
@@ -357,21 +384,14 @@ class Sink:
             if self._stop.wait(0.1):
                 raise Stopped
 
-    # watching
 
-    def _show_lag(self, *, cached: bool) -> None:
-        now_us = self._clock.now_us()
-        if now_us - self._lag_at_us < LAG_EVERY_US:
-            return
-        self._lag_at_us = now_us
-        asked = self._consumer if cached else self._watcher
-        for (topic, partition), position in self._positions.items():
-            place = TopicPartition(self._settings.topic(topic), partition)
-            try:
-                low, high = asked.get_watermark_offsets(place, timeout=1.0, cached=cached)
-            except KafkaException:
-                return  # Kafka is away: the last lag shown stays
-            if high < 0:
-                continue
-            waiting = high - max(position.next, low, 0)
-            self._metrics.set("lag_records", max(0, waiting), topic=topic, partition=str(partition))
+def _place(message: Message) -> tuple[str, int]:
+    return message.topic(), message.partition()  # type: ignore[return-value]  # a message without an error has both
+
+
+def _note(message: Message, error: KafkaError) -> bool:
+    """Log an error that Kafka's client reports among the messages; raises BrokerError if it can do no more."""
+    if is_fatal(error):
+        raise BrokerError(f"reading {message.topic()}: {error}")
+    log.warning("reading %s: %s", message.topic(), error)
+    return True

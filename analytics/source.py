@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 from analytics import runfile
 from analytics.client import AnalyticsClient
-from analytics.database import connect
+from analytics.database import Database, connect, endpoint_of
 from analytics.errors import SessionUnknown
-from analytics.queries import Queries
+from analytics.queries import ExportFormat, Queries
 from runtime.settings import Settings
 
 Json = dict[str, Any]
@@ -26,19 +26,22 @@ class Source(Protocol):
 
     def sql(self, statement: str) -> Json: ...
 
+    def export(self, statement: str, kind: ExportFormat) -> bytes: ...
+
 
 @contextlib.contextmanager
 def open_source(settings: Settings) -> Iterator[Source]:
     """The API of the analytics role that runs on ``data_dir``; without one, the database that the settings name.
 
-    Raises DatabaseUnavailable if neither can be had.
+    A server is only read from: it is neither created nor migrated here. Raises DatabaseUnavailable if neither can be
+    had.
     """
     running = runfile.read(settings.data_dir)
     if running is not None:
         with AnalyticsClient(running.url, running.token) as client:
             yield client
         return
-    database = connect(settings)
+    database = Database(endpoint_of(settings)) if settings.clickhouse_dsn else connect(settings)
     try:
         yield Queries(database, {})
     finally:

@@ -202,6 +202,35 @@ def test_who_may_read_what(api: tuple[TestClient, Tokens, int]) -> None:
     assert client.get("/v1/sessions/none/summary", headers=operator).status_code == 404
 
 
+def test_an_observer_sees_the_sessions_of_now_and_nothing_else(api: tuple[TestClient, Tokens, int]) -> None:
+    client, tokens, now_s = api
+    observer = bearer(tokens.observer(issued_at_s=now_s, ttl_s=60))
+    operator = bearer(tokens.operator(issued_at_s=now_s, ttl_s=60))
+    assert client.get("/v1/wall", headers=observer).status_code == 200
+    assert client.get("/v1/wall", headers=operator).status_code == 200
+    for path in ("/v1/sessions", "/v1/counts", "/v1/sessions/s1/summary", "/v1/ledger/s1"):
+        assert client.get(path, headers=observer).json()["code"] == "not_operator"
+    grant = Grant("s1", "default", frozenset({"watch", "manage"}), now_s + 60)
+    session = bearer(tokens.issue(grant, issued_at_s=now_s))
+    assert client.get("/v1/wall", headers=session).json()["code"] == "not_observer"
+    assert client.get("/v1/wall").status_code == 401
+
+
+def test_the_wall_lists_what_runs_and_what_ended_lately(here: Settings, database: Database) -> None:
+    fill(database, [*whole_session("ended", 2), *list(whole_session("running", 2))[:-1]])
+    queries = Queries(database, {})
+    end_ms = START_US // 1_000 + 2_000
+
+    def listed(after_s: int, ended_within_s: int) -> dict[str, str]:
+        sessions = queries.wall(now_ms=end_ms + after_s * 1_000, ended_within_s=ended_within_s, limit=10)
+        assert all("subject" not in session for session in sessions)
+        return {session["session_id"]: session["end_reason"] for session in sessions}
+
+    assert listed(10, 60) == {"ended": "client_closed", "running": ""}
+    assert listed(120, 60) == {"running": ""}
+    assert listed(2 * 86_400, 86_400) == {}
+
+
 def test_sql_over_http(api: tuple[TestClient, Tokens, int]) -> None:
     client, tokens, now_s = api
     operator = bearer(tokens.operator(issued_at_s=now_s, ttl_s=60))

@@ -36,7 +36,7 @@ def ask(settings: Settings) -> AnalyticsClient:
     return AnalyticsClient(found.url, found.token)
 
 
-def rows_reach(settings: Settings, expected: dict[Topic, int], *, deadline_s: float = 30.0) -> dict:
+def rows_reach(settings: Settings, expected: dict[Topic, int], *, deadline_s: float = 90.0) -> dict:
     """Counts once every topic has as many rows and unreadable records as were published."""
 
     def reached() -> dict | None:
@@ -208,7 +208,7 @@ def test_the_balance_of_a_whole_session_and_its_report_through_the_role(settings
             publish(publisher, LEDGER, [ledger_run("s0", "speech_worker", "speech", "gap", chunks - 1, chunks - 1)])
             publish(publisher, LEDGER, [ledger_run("s0", "speech_worker", "speech", "stale", chunks - 1, chunks - 1)])
             publisher.flush()
-            eventually(lambda: client.balance("s0", media=True)["balanced"], deadline_s=10, every_s=0.1)
+            eventually(lambda: client.balance("s0", media=True)["balanced"], deadline_s=60, every_s=0.1)
             names = {c["name"] for c in client.balance("s0", media=True)["checks"]}
             assert "media_to_edge" in names
         summary, png, page = report(settings, "latest", tmp_path / "out")

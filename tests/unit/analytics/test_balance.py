@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from analytics.balance import Entry, Facts, Ranges, account, balance, compare, fusion_counts, unseen
@@ -170,3 +172,23 @@ def test_numbers_of_which_there_is_no_trace_are_unseen():
 
 def test_what_is_unseen_is_not_asked_of_a_log_that_has_forgotten():
     assert unseen(*session(media={})) == {}
+
+
+def test_what_the_client_analysed_itself_balances_without_a_worker():
+    entries = [
+        Entry(1, "ingest", "face", "used", 10, 0, 9),
+        Entry(1, "ingest", "face", "malformed", 1, 10, 10),
+        Entry(1, "ingest", "speech", "used", 8, 0, 7),
+    ]
+    facts = Facts(
+        face_signals=Ranges([(0, 9)]),
+        signal_records={"face": 10, "speech": 8},
+        frames=5,
+        frame_gaps=Ranges(),
+        on_device=frozenset(Modality),
+    )
+    checks = [check for check in balance(entries, facts) if check.name == "edge_to_signals"]
+    assert [(check.modality, check.balanced) for check in checks] == [("face", True), ("speech", True)]
+    lost = dataclasses.replace(facts, face_signals=Ranges([(0, 8)]), signal_records={"face": 9, "speech": 9})
+    checks = [check for check in balance(entries, lost) if check.name == "edge_to_signals"]
+    assert [(check.missing, check.surplus) for check in checks] == [(1, 0), (0, 1)]

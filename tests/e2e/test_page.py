@@ -1,7 +1,6 @@
 """The page in a real browser against the whole running product."""
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,50 +8,18 @@ import httpx
 import pytest
 
 from cli.deployment import Deployment
-from cli.sample import Sample, prepare
+from cli.links import wall_link
+from cli.sample import Sample
 from client import Session, play
-from inference_workers import models
-from runtime.settings import Settings
-from tests.support.browser import fake_devices, require_browser, visit
-from tests.support.prerequisites import cache_dir, required
+from runtime.clock import SystemClock
+from tests.support.browser import visit
 
 pytestmark = pytest.mark.timeout(300)
 
-SMILING_S = (0.5, 9.5)
-"""When the sample shows the face, before it first blinks to black."""
-
 
 @pytest.fixture(scope="module")
-def deployment(tmp_path_factory):
-    require_browser()
-    settings = Settings.from_env({}, data_dir=tmp_path_factory.mktemp("page"), cache_dir=cache_dir(), partitions=2)
-    with required():
-        models.pull(settings)
-        environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        deployment = Deployment(settings, environ, port=0)
-        deployment.start(print)
-    yield deployment
-    deployment.stop()
-
-
-@pytest.fixture(scope="module")
-def shots(tmp_path_factory) -> Path:
-    """Where screenshots go: ``PAGE_SHOTS``, to look at them afterwards, or a temporary folder."""
-    chosen = os.environ.get("PAGE_SHOTS")
-    return Path(chosen) if chosen else tmp_path_factory.mktemp("shots")
-
-
-@pytest.fixture(scope="module")
-def sample(deployment):
-    with required():
-        return prepare(deployment.settings, print)
-
-
-@pytest.fixture(scope="module")
-def own(deployment, sample, shots, tmp_path_factory):
+def own(deployment, devices, shots):
     """A person's own session: consent by keyboard, camera and microphone, a rating, stop."""
-    start_s, end_s = SMILING_S
-    devices = fake_devices(sample, tmp_path_factory.mktemp("devices"), start_s=start_s, end_s=end_s)
     return visit("own", deployment.addresses.ingest, devices, shots)
 
 
@@ -67,9 +34,11 @@ def test_declining_opens_nothing(deployment):
     seen = visit("decline", deployment.addresses.ingest)
     assert seen["tracksDuring"] == []
     assert seen["sockets"] == []
+    assert seen["peersDuring"] == 0
 
 
 def test_media_goes_out_and_frames_come_back(own):
+    assert own["transport"] == "WebRTC"
     assert own["mediaDuring"] > 30
     assert own["messages"] > 60
     assert own["acks"] >= 1
@@ -95,6 +64,7 @@ def test_stop_ends_capture_and_session_at_once(own):
     assert own["deleteStatus"] == 204
     assert own["recordingAfter"] == 0
     assert own["openSockets"] == 0
+    assert own["openPeers"] == 0
     assert own["stateAfter"] == "idle"
 
 
@@ -109,16 +79,30 @@ def test_the_page_runs_without_errors(own):
 
 
 def test_a_session_is_watched_by_its_address_and_opens_no_device(deployment, sample, shots):
-    seen = asyncio.run(_watched(deployment.addresses.ingest, sample, shots))
+    seen = asyncio.run(_seen_while_playing("watch", deployment, sample, shots))
     assert max(seen["scores"], key=seen["scores"].get) == "Happy"
     assert seen["tracksDuring"] == []
     assert seen["mediaSent"] == 0
+    assert seen["peersDuring"] == 0
     assert not any("POST" in request for request in seen["requests"])
     assert seen["errors"] == []
 
 
-async def _watched(url: str, sample: Sample, shots: Path) -> dict[str, Any]:
-    """What a visitor sees who follows a link to the sample session while it plays."""
+def test_the_wall_shows_whoever_is_on_and_opens_no_device(deployment, sample, shots):
+    seen = asyncio.run(_seen_while_playing("wall", deployment, sample, shots))
+    assert seen["session"] == seen["played"]
+    assert seen["flat"] == "false"
+    assert max(seen["scores"], key=seen["scores"].get) == "Happy"
+    assert seen["tracksDuring"] == []
+    assert sum("/v1/wall" in path for path in seen["sockets"]) == 1
+    assert len(seen["sockets"]) == 1
+    assert not any("POST" in request for request in seen["requests"])
+    assert seen["errors"] == []
+
+
+async def _seen_while_playing(kind: str, deployment: Deployment, sample: Sample, shots: Path) -> dict[str, Any]:
+    """What a visitor sees who follows a link to the sample session, or to the wall, while it plays."""
+    url = deployment.addresses.ingest
     stop = asyncio.Event()
     opened: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
     playing = asyncio.create_task(
@@ -126,8 +110,11 @@ async def _watched(url: str, sample: Sample, shots: Path) -> dict[str, Any]:
     )
     try:
         session = await opened
-        address = f"{url}/#session={session.session_id}&token={session.token}"
-        return await asyncio.to_thread(visit, "watch", address, None, shots)
+        if kind == "wall":
+            address = wall_link(deployment.settings, SystemClock(), url, ttl_s=600)
+        else:
+            address = f"{url}/#session={session.session_id}&token={session.token}"
+        return {"played": session.session_id, **await asyncio.to_thread(visit, kind, address, None, shots)}
     finally:
         stop.set()
         await playing

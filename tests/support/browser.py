@@ -17,6 +17,7 @@ from tests.support.prerequisites import REPOSITORY, missing
 WEB = REPOSITORY / "web"
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 VISIT_S = 150.0
+LOOKS_S = 540.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,11 @@ def require_browser() -> None:
         missing("Chromium: install Debian's package chromium, or set CHROMIUM to an executable")
 
 
-def visit(kind: str, url: str, devices: FakeDevices | None = None, shots: Path | None = None) -> dict[str, Any]:
-    """Visit the page as ``visit.mjs`` describes; returns what it saw."""
-    wish = {"visit": kind, "url": url}
+def visit(
+    kind: str, url: str, devices: FakeDevices | None = None, shots: Path | None = None, **wishes: Any
+) -> dict[str, Any]:
+    """Visit the page as ``visit.mjs`` describes, with its further ``wishes``; returns what it saw."""
+    wish = {"visit": kind, "url": url, **wishes}
     if devices is not None:
         wish |= {"video": str(devices.video), "audio": str(devices.audio)}
     if shots is not None:
@@ -64,15 +67,52 @@ def visit(kind: str, url: str, devices: FakeDevices | None = None, shots: Path |
     return _node("visit.mjs", json.dumps(wish))
 
 
+def publish(client: str, url: str, session: dict[str, Any], devices: FakeDevices, emotion: str) -> dict[str, Any]:
+    """Publish with a WHIP client that is not ours until ``emotion`` is seen: see ``web/e2e/publish.mjs``.
+
+    ``session`` is the edge's answer that opened it.
+    """
+    wish = {
+        "client": client,
+        "url": url,
+        "endpoint": session["whip_url"],
+        "token": session["token"],
+        "avatar": session["avatar_url"],
+        "emotion": emotion,
+        "video": str(devices.video),
+        "audio": str(devices.audio),
+    }
+    return _node("publish.mjs", json.dumps(wish))
+
+
+def on_device(url: str, devices: FakeDevices, *, udp: bool) -> dict[str, Any]:
+    """Visit the page in on-device mode, with WebRTC or on a network without UDP: see ``web/e2e/onDevice.mjs``."""
+    wish = {"url": url, "udp": udp, "video": str(devices.video), "audio": str(devices.audio)}
+    return _node("onDevice.mjs", json.dumps(wish))
+
+
 def page_states() -> dict[str, Any]:
     """What the page says when frames stop, a session ends, and a token is refused: see ``web/e2e/states.mjs``."""
     return _node("states.mjs")
 
 
-def _node(script: str, *arguments: str) -> dict[str, Any]:
+def avatar_files(model: Path, shots: Path | None = None) -> dict[str, Any]:
+    """What the page shows and says when other avatars are opened: see ``web/e2e/avatars.mjs``."""
+    return _node("avatars.mjs", str(model), *([] if shots is None else [str(shots)]))
+
+
+def page_looks(size: str, theme: str, shots: Path | None = None) -> dict[str, Any]:
+    """What axe-core finds in every state of the pages at one size and in one theme: see ``web/e2e/looks.mjs``."""
+    wish: dict[str, Any] = {"sizes": [size], "themes": [theme]}
+    if shots is not None:
+        wish["folder"] = str(shots)
+    return _node("looks.mjs", json.dumps(wish), deadline_s=LOOKS_S)
+
+
+def _node(script: str, *arguments: str, deadline_s: float = VISIT_S) -> dict[str, Any]:
     answer = subprocess.run(
         ["node", f"e2e/{script}", *arguments],
-        cwd=WEB, capture_output=True, text=True, check=False, timeout=VISIT_S,
+        cwd=WEB, capture_output=True, text=True, check=False, timeout=deadline_s,
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     seen: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])

@@ -25,8 +25,14 @@ export const executable = () =>
     (path) => path && existsSync(path),
   );
 
-/** @param {{video?: string | undefined, audio?: string | undefined}} [files] a Y4M or MJPEG file, a WAV file */
-export async function launch(files = {}) {
+/** A network on which only web traffic comes through: WebRTC finds no way out. */
+const NO_UDP = ["--webrtc-ip-handling-policy=disable_non_proxied_udp"];
+
+/**
+ * @param {{video?: string | undefined, audio?: string | undefined}} [files] a Y4M or MJPEG file, a WAV file
+ * @param {{udp?: boolean | undefined}} [network]
+ */
+export async function launch(files = {}, { udp = true } = {}) {
   const executablePath = executable();
   if (!executablePath) throw new Error("no Chromium: install Debian's package chromium, or set CHROMIUM");
   const capture = [
@@ -36,7 +42,20 @@ export async function launch(files = {}) {
   return chromium.launch({
     executablePath,
     headless: true,
-    args: [...QUIET, ...DEVICES, ...GRAPHICS, ...capture],
+    args: [...QUIET, ...DEVICES, ...GRAPHICS, ...(udp ? [] : NO_UDP), ...capture],
     timeout: 60_000,
+  });
+}
+
+/** An init script for pictures: without the name of a renderer the page takes the browser's graphics for hardware, and
+ * draws smooth edges. */
+export function hideRenderer() {
+  const prototype = WebGL2RenderingContext.prototype;
+  const ask = /** @type {(name: string) => unknown} */ (prototype.getExtension);
+  Object.assign(prototype, {
+    /** @param {string} name */
+    getExtension(name) {
+      return name === "WEBGL_debug_renderer_info" ? null : ask.call(this, name);
+    },
   });
 }

@@ -5,15 +5,19 @@
  * The id of a watched session says what it plays: `smile`, `surprise`, `sad`, `angry`, `speech`, `tour` (all in turn),
  * `stall` (stops after 2 s), `end` (closes after 2 s), `refuse` (closes at once: bad
  * token), `foreign` (closes at once: another session's token), `silent` (open, but no frames).
+ *
+ * The token of a wall says who is on: `many` (in every state), `nobody`, or anything else (the wall does not open).
  */
 
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { WebSocketServer } from "ws";
 
-const DIST = fileURLToPath(new URL("../dist/", import.meta.url));
+/** Where the built page lies; WEB_DIST names another place. */
+const DIST = process.env.WEB_DIST ?? fileURLToPath(new URL("../dist/", import.meta.url));
 const TYPES = {
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript",
@@ -152,6 +156,71 @@ export function messages(session, tick, nowMs) {
   return tick % 3 === 0 ? [frame, update] : [frame];
 }
 
+/** Who is on a wall, and what each plays: 16 that are live, and some of every other state. */
+const ON_THE_WALL = [
+  ...TOUR.map((face) => /** @type {const} */ ([face, "live"])),
+  ...TOUR.map((face) => /** @type {const} */ ([face, "live"])),
+  ...["silent", "silent", "starting", "ended", "ended", "ended", "ended", "ended"].map(
+    (state) => /** @type {const} */ (["neutral", state]),
+  ),
+].map(([face, state], place) => ({
+  face,
+  state,
+  id: createHash("sha256").update(`${place}`).digest("hex").slice(0, 24),
+  // So that they do not all blink at once.
+  ahead: place * 29,
+}));
+
+/** @param {string} token @param {number} nowMs what analytics says of the sessions of now */
+function wallList(token, nowMs) {
+  if (token !== "many") return [];
+  return ON_THE_WALL.map(({ id, state }, place) => ({
+    session_id: id,
+    started_at_ms: nowMs - (state === "starting" ? 1_000 : (place + 1) * 47_000),
+    ended_at_ms: state === "ended" ? nowMs - place * 9_000 : null,
+    timeline: "live",
+    audio_consented: true,
+    video_consented: place % 5 !== 4,
+    mapping: place % 3 === 0 ? "direct_au" : "blend",
+    experiment: place % 2 === 0 ? "mapping-q4" : "",
+    variant: place % 4 === 0 ? "treatment" : "control",
+    end_reason: state === "ended" ? "client_closed" : "",
+  }));
+}
+
+/** @param {import("ws").WebSocket} socket @param {string} token */
+function wall(socket, token) {
+  if (token !== "many" && token !== "nobody") {
+    return socket.close(4403, "the token is for another session");
+  }
+  const started = performance.now();
+  const sessions = token === "many" ? ON_THE_WALL : [];
+  let picked = /** @type {string[]} */ ([]);
+  const send = (/** @type {unknown} */ message) => socket.send(JSON.stringify(message));
+  const presence = () => {
+    const quiet = sessions.flatMap(({ id, state }) => (state === "live" ? [[id, 20]] : []));
+    send({ type: "presence", server_us: Date.now() * 1_000, quiet_ms: Object.fromEntries(quiet) });
+  };
+  send({ type: "welcome", server_us: Date.now() * 1_000, format: "json" });
+  presence();
+  const telling = setInterval(presence, 1_000);
+  const playing = setInterval(() => {
+    const tick = Math.round((performance.now() - started) / (1_000 / 30));
+    for (const { id, face, state, ahead } of sessions) {
+      if (state !== "live" || !picked.includes(id)) continue;
+      for (const message of messages(face, tick + ahead, Date.now())) send({ ...message, session_id: id });
+    }
+  }, 1_000 / 30);
+  socket.on("message", (data) => {
+    const message = JSON.parse(data.toString());
+    if (message.type === "watch") picked = message.sessions;
+  });
+  socket.on("close", () => {
+    clearInterval(telling);
+    clearInterval(playing);
+  });
+}
+
 /** Starts the server. @param {number} [port] 0: any free one */
 export async function startFixture(port = 0) {
   const seen = {
@@ -170,7 +239,21 @@ export async function startFixture(port = 0) {
     const json = (status, body) => {
       response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
     };
-    if (path === "/v1/client-config") return json(200, { egress_url: "", analytics_url: "" });
+    if (path === "/v1/client-config") {
+      return json(200, { egress_url: "", analytics_url: `http://${request.headers.host}` });
+    }
+    if (path === "/v1/wall") {
+      return json(200, wallList(request.headers.authorization?.replace("Bearer ", "") ?? "", Date.now()));
+    }
+    if (path.endsWith("/summary")) {
+      const session = {
+        mapping: "blend",
+        smoothing: "one_euro",
+        experiment: "mapping-q4",
+        variant: "control",
+      };
+      return json(200, { session: { ...session, config_version: "1" } });
+    }
     if (path === "/v1/sessions" && request.method === "POST") {
       let body = "";
       for await (const part of request) body += part;
@@ -189,7 +272,7 @@ export async function startFixture(port = 0) {
       return response.writeHead(204).end();
     }
     try {
-      const file = normalize(join(DIST, path === "/" ? "index.html" : path));
+      const file = normalize(join(DIST, path === "/" ? "index.html" : path === "/wall" ? "wall.html" : path));
       if (!file.startsWith(DIST)) throw new Error("outside");
       const type = TYPES[/** @type {keyof typeof TYPES} */ (extname(file))] ?? "application/octet-stream";
       const content = await readFile(file);
@@ -201,7 +284,9 @@ export async function startFixture(port = 0) {
   const sockets = new WebSocketServer({ server });
   sockets.on("connection", (socket, request) => {
     const [, , , session = "", what = ""] = new URL(request.url ?? "/", "http://fixture").pathname.split("/");
-    if (what === "media") media(socket, seen);
+    if (session === "" && request.url === "/v1/wall") {
+      wall(socket, (request.headers["sec-websocket-protocol"] ?? "").split("bearer.")[1]?.trim() ?? "");
+    } else if (what === "media") media(socket, seen);
     else avatar(socket, session, seen);
   });
   await new Promise((done) => server.listen(port, "127.0.0.1", () => done(undefined)));

@@ -8,22 +8,10 @@
  */
 
 import { join } from "node:path";
-import { launch } from "./browser.mjs";
+import { hideRenderer, launch } from "./browser.mjs";
 
 const [address = "", folder = "."] = process.argv.slice(2);
 const DEADLINE_MS = 90_000;
-
-/** Without the name of a renderer the page takes the browser's graphics for hardware, and draws smooth edges. */
-function hideRenderer() {
-  const prototype = WebGL2RenderingContext.prototype;
-  const ask = /** @type {(name: string) => unknown} */ (prototype.getExtension);
-  Object.assign(prototype, {
-    /** @param {string} name */
-    getExtension(name) {
-      return name === "WEBGL_debug_renderer_info" ? null : ask.call(this, name);
-    },
-  });
-}
 
 const browser = await launch();
 try {

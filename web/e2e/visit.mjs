@@ -3,13 +3,15 @@
  *
  *   node e2e/visit.mjs '{"url": "http://…/", "visit": "own", "video": "face.mjpeg", "audio": "voice.wav", "shots": "dir"}'
  *
- * `visit` is one of `own` (consent, camera and microphone, stop), `watch` (the address names a session), and `decline`.
+ * `visit` is one of `own` (consent, camera and microphone, stop), `restart` (own, and meanwhile the process `kill` is
+ * killed), `devices` (own, with another microphone meanwhile), `watch` (the address names a session), `wall` (the
+ * address is the wall's), and `decline`. `"udp": false`: WebRTC finds no way out.
  */
 
 import { join } from "node:path";
 import { launch } from "./browser.mjs";
 
-/** @typedef {{url: string, visit: "own" | "watch" | "decline", video?: string, audio?: string, shots?: string, deadlineMs?: number}} Visit */
+/** @typedef {{url: string, visit: "own" | "restart" | "devices" | "watch" | "wall" | "decline", udp?: boolean, kill?: number, video?: string, audio?: string, shots?: string, deadlineMs?: number}} Visit */
 
 const visit = /** @type {Visit} */ (JSON.parse(process.argv[2] ?? "{}"));
 const deadline = visit.deadlineMs ?? 60_000;
@@ -26,6 +28,62 @@ function watchDevices() {
   };
   Object.assign(window, { openedTracks: () => opened.map(({ kind, readyState }) => ({ kind, readyState })) });
 }
+
+/** Keeps the page's peer connections and counts what goes over their data channels, before any of its own code runs. */
+function watchPeers() {
+  const Connection = window.RTCPeerConnection;
+  const peers = /** @type {RTCPeerConnection[]} */ ([]);
+  const told = { messages: 0, acks: 0 };
+  window.RTCPeerConnection = class extends Connection {
+    /** @param {RTCConfiguration} [configuration] */
+    constructor(configuration) {
+      super(configuration);
+      peers.push(this);
+    }
+
+    /** @override @param {string} label @param {RTCDataChannelInit} [options] */
+    createDataChannel(label, options) {
+      const channel = super.createDataChannel(label, options);
+      channel.addEventListener("message", () => {
+        told.messages += 1;
+      });
+      const send = channel.send.bind(channel);
+      /** @param {any} message */
+      channel.send = (message) => {
+        if (typeof message === "string" && message.includes('"ack"')) told.acks += 1;
+        send(message);
+      };
+      return channel;
+    }
+  };
+  /** Pictures that have been sent, and the size of the last one. */
+  const pictures = async () => {
+    const seen = { sent: 0, width: 0, height: 0 };
+    for (const peer of peers) {
+      for (const entry of (await peer.getStats()).values()) {
+        if (entry.type !== "outbound-rtp" || entry.kind !== "video") continue;
+        seen.sent += entry.framesSent;
+        seen.width = Math.max(seen.width, entry.frameWidth ?? 0);
+        seen.height = Math.max(seen.height, entry.frameHeight ?? 0);
+      }
+    }
+    return seen;
+  };
+  Object.assign(window, {
+    peerTraffic: async () => ({
+      ...told,
+      pictures: await pictures(),
+      made: peers.length,
+      open: peers.filter(({ connectionState }) => connectionState !== "closed").length,
+    }),
+  });
+}
+
+/**
+ * @param {import("playwright-core").Page} page
+ * @returns {Promise<{messages: number, acks: number, made: number, open: number, pictures: {sent: number, width: number, height: number}}>}
+ */
+const peers = (page) => page.evaluate("peerTraffic()");
 
 /** @param {import("playwright-core").Page} page @returns {Promise<{kind: string, readyState: string}[]>} */
 const tracks = (page) => page.evaluate("openedTracks()");
@@ -102,6 +160,49 @@ const scores = (page) =>
       ),
     );
 
+/** @param {import("playwright-core").Page} page Agrees to camera and microphone, by keyboard. */
+async function agree(page) {
+  const dialog = page.getByRole("dialog");
+  for (const name of ["Camera", "Microphone"]) {
+    await dialog.getByRole("checkbox", { name }).focus();
+    await page.keyboard.press("Space");
+  }
+  await dialog.getByRole("button", { name: "Agree and start" }).press("Enter");
+}
+
+/** Runs in the page: the scores, if happiness leads. @returns {Record<string, number> | null} */
+function happyScores() {
+  const scores = Object.fromEntries(
+    [...document.querySelectorAll("[role=meter]")].map((meter) => [
+      meter.getAttribute("aria-label"),
+      Number(meter.getAttribute("aria-valuenow")),
+    ]),
+  );
+  return scores.Happy > 0 && scores.Happy >= Math.max(...Object.values(scores)) ? scores : null;
+}
+
+/**
+ * Waits for the face to be seen smiling; the scores of that moment, or those at the end if it never is.
+ *
+ * @param {import("playwright-core").Page} page
+ * @returns {Promise<Record<string, number>>}
+ */
+const smile = (page) =>
+  page.waitForFunction(happyScores, undefined, { timeout: deadline, polling: 100 }).then(
+    (seen) => /** @type {Promise<Record<string, number>>} */ (seen.jsonValue()),
+    () => scores(page),
+  );
+
+/** @param {import("playwright-core").Page} page Waits until `count` messages more have come over data channels. */
+const hear = async (page, count = 90) => {
+  const { messages } = await peers(page);
+  await page.waitForFunction(
+    `peerTraffic().then(({ messages }) => messages > ${messages + count})`,
+    undefined,
+    { timeout: deadline },
+  );
+};
+
 /** @type {Record<Visit["visit"], (page: import("playwright-core").Page, traffic: ReturnType<typeof observe>) => Promise<object>>} */
 const visits = {
   async own(page, traffic) {
@@ -115,19 +216,11 @@ const visits = {
       checkedBefore: await dialog.getByRole("checkbox", { checked: true }).count(),
       startDisabledBefore: await dialog.locator("button[type=submit]").isDisabled(),
     };
-    await dialog.getByRole("checkbox", { name: "Camera" }).focus();
-    await page.keyboard.press("Space");
-    await dialog.getByRole("checkbox", { name: "Microphone" }).focus();
-    await page.keyboard.press("Space");
-    await dialog.getByRole("button", { name: "Agree and start" }).press("Enter");
+    await agree(page);
     await link(page, "live");
     const recording = await page.getByTestId("recording").textContent();
-    await page
-      .locator(".bar.leads", { hasText: "Happy" })
-      .waitFor({ timeout: deadline })
-      .catch(() => undefined);
     // While the face is silent: when it speaks, the voice has its say about the emotion too.
-    const seen = await scores(page);
+    const seen = await smile(page);
     await page
       .locator(".speaking.on")
       .waitFor({ timeout: deadline })
@@ -135,12 +228,20 @@ const visits = {
     const spoke = await page.locator(".speaking.on").count();
     await page.getByRole("button", { name: "4 of 5: well" }).click();
     await shot(page, "own");
+    const overPeers = await peers(page);
     const during = {
+      transport: await page.getByTestId("transport").textContent(),
+      notices: await page.locator(".recording-notice").allTextContents(),
+      peersDuring: overPeers.made,
+      pictures: overPeers.pictures,
+      channelMessages: overPeers.messages,
       recording,
       spoke: spoke > 0,
       scores: seen,
       tracksDuring: await tracks(page),
-      mediaDuring: traffic.mediaSent,
+      mediaDuring: traffic.mediaSent + overPeers.pictures.sent,
+      messages: traffic.messages + overPeers.messages,
+      acks: traffic.acks + overPeers.acks,
       legs: await page.locator(".legs li").count(),
       latency: await page.locator(".panel-figure").textContent(),
     };
@@ -157,24 +258,87 @@ const visits = {
       ...during,
       tracksAfter,
       sentAfterStop: traffic.mediaSent - sentAtStop,
+      openPeers: (await peers(page)).open,
       deleteStatus,
       recordingAfter: await page.getByTestId("recording").count(),
       stateAfter: await page.getByTestId("link").getAttribute("data-state"),
     };
   },
 
+  async restart(page, traffic) {
+    await page.getByRole("button", { name: "Use my camera" }).click();
+    await agree(page);
+    await link(page, "live");
+    await smile(page);
+    const before = await peers(page);
+    process.kill(visit.kill ?? 0, "SIGKILL");
+    await page.locator("[data-testid=link]:not([data-state=live])").waitFor({ timeout: deadline });
+    await shot(page, "restarting");
+    await link(page, "live");
+    // What is shown may still be from before: two seconds of frames and emotions, then.
+    await hear(page);
+    const seen = await smile(page);
+    const after = await peers(page);
+    return {
+      scores: seen,
+      peersBefore: before.made,
+      peersAfter: after.made,
+      sessions: traffic.requests.filter((request) => request === "POST /v1/sessions").length,
+      offers: traffic.requests.filter((request) => /^POST .*\/whip$/.test(request)).length,
+      recording: await page.getByTestId("recording").textContent(),
+    };
+  },
+
+  async devices(page) {
+    await page.getByRole("button", { name: "Use my camera" }).click();
+    await agree(page);
+    await link(page, "live");
+    await page.getByRole("button", { name: "Choose camera and microphone" }).click();
+    await page.locator(".devices").getByLabel("Microphone").selectOption({ label: "Fake Audio Input 2" });
+    await page.waitForFunction("openedTracks().filter(({ kind }) => kind === 'audio').length === 2");
+    await hear(page);
+    const { made, pictures } = await peers(page);
+    return {
+      tracksDuring: await tracks(page),
+      peersDuring: made,
+      picturesSent: pictures.sent,
+      recording: await page.getByTestId("recording").textContent(),
+      troubles: await page.locator(".recording-notice").allTextContents(),
+    };
+  },
+
   async watch(page) {
     await link(page, "live");
-    await page
-      .locator(".bar.leads", { hasText: "Happy" })
-      .waitFor({ timeout: deadline })
-      .catch(() => undefined);
+    const seen = await smile(page);
     await shot(page, "watch");
     return {
-      scores: await scores(page),
+      scores: seen,
       tracksDuring: await tracks(page),
+      peersDuring: (await peers(page)).made,
       frames: await page.locator("canvas").count(),
     };
+  },
+
+  async wall(page) {
+    const tile = page.locator("[data-testid=tile][data-state=live]").first();
+    await tile.locator("strong", { hasText: "Happy" }).waitFor({ timeout: deadline });
+    await page.getByRole("radio", { name: "Live" }).press("Space");
+    await tile.getByRole("button").click();
+    const details = page.getByTestId("details");
+    await details.locator(".bar.leads", { hasText: "Happy" }).waitFor({ timeout: deadline });
+    await details.getByText("blend").waitFor({ timeout: deadline });
+    await shot(page, "wall");
+    const seen = {
+      session: await tile.getAttribute("data-session"),
+      flat: await page.getByTestId("wall-canvas").getAttribute("data-flat"),
+      scores: await scores(page),
+      tracksDuring: await tracks(page),
+    };
+    await page.keyboard.press("Escape");
+    await details.waitFor({ state: "detached" });
+    await page.getByRole("searchbox").fill("nobody has this id");
+    await page.getByText("No session matches").waitFor({ timeout: deadline });
+    return seen;
   },
 
   async decline(page) {
@@ -182,22 +346,23 @@ const visits = {
     await page.getByRole("dialog").waitFor();
     await page.keyboard.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "hidden" });
-    return { tracksDuring: await tracks(page) };
+    return { tracksDuring: await tracks(page), peersDuring: (await peers(page)).made };
   },
 };
 
-const browser = await launch({ video: visit.video, audio: visit.audio });
+const browser = await launch({ video: visit.video, audio: visit.audio }, { udp: visit.udp });
 try {
   const context = await browser.newContext({
     viewport: { width: 1280, height: 900 },
     permissions: ["camera", "microphone"],
   });
   await context.addInitScript(watchDevices);
+  await context.addInitScript(watchPeers);
   const page = await context.newPage();
   const traffic = observe(page);
   await page.goto(visit.url);
   const seen = await visits[visit.visit](page, traffic);
-  process.stdout.write(`${JSON.stringify({ ...seen, ...traffic })}\n`);
+  process.stdout.write(`${JSON.stringify({ ...traffic, ...seen })}\n`);
 } finally {
   await browser.close();
 }

@@ -2,7 +2,7 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./ui/App";
 import { applyTheme, initialTheme } from "./ui/theme";
-import "./ui/styles.css";
+import "./ui/styles/index.css";
 
 applyTheme(initialTheme());
 

@@ -6,6 +6,7 @@
 import { Quaternion, Vector3 } from "three";
 import { BLENDSHAPE_INDEX, BLENDSHAPES, BONE_INDEX, VISEMES } from "../protocol/vocabulary";
 import { neutralPose, type Pose } from "../stream/pose";
+import { type Gaze, gazeOf, settleLids } from "./gaze";
 import { Springs } from "./spring";
 
 /** Lag in seconds that the client's own smoothing adds; the mouth's is short, since a sound lasts 80 ms. */
@@ -42,12 +43,14 @@ export class Rig {
   readonly #mouth = new Springs(VISEMES.length);
   /**
    * Smoothed viseme weights 0..1 in the order of VISEMES, for a model that has viseme morphs and no ARKit mouth:
-   * such a model leaves the shapes jaw…, mouth… and tongue… of `weights` alone. Our head does not use them.
+   * such a model leaves the shapes jaw…, mouth… and tongue… of `weights` alone.
    */
   readonly visemes: Float32Array = this.#mouth.values;
   readonly head = new Quaternion();
   readonly neck = new Quaternion();
   readonly body = new Quaternion();
+  readonly leftEye = new Quaternion();
+  readonly rightEye = new Quaternion();
   /** Lift of the shoulders by breath, down by slouch, in model units. */
   lift = 0;
   glow = 0;
@@ -57,6 +60,7 @@ export class Rig {
   readonly #rest = neutralPose();
   readonly #goal = new Quaternion();
   readonly #turn = new Quaternion();
+  readonly #gaze: Gaze = { yaw: 0, pitch: 0 };
   #presence = 0;
   #time = 0;
 
@@ -86,6 +90,9 @@ export class Rig {
       const place = BLENDSHAPE_INDEX[name];
       this.weights[place] = Math.max(this.weights[place] as number, blink);
     }
+    this.#look(this.leftEye, 1);
+    this.#look(this.rightEye, -1);
+    settleLids(this.weights);
     this.#levels.step(0, goal.glow, dt, TAU.glow);
     this.glow = clamp01(this.#levels.values[0] as number);
   }
@@ -107,6 +114,12 @@ export class Rig {
     this.#turnTo(this.body, 0, lean, 0, share);
     this.#levels.step(1, goal.bones[BONE_INDEX.body_slouch] as number, dt, relaxed ? TAU.relax : TAU.bones);
     this.lift = breath * BREATH.riseUnits - 0.12 * (this.#levels.values[1] as number);
+  }
+
+  /** The eye shapes are smoothed already. */
+  #look(eye: Quaternion, side: number): void {
+    gazeOf(this.weights, side, this.#gaze);
+    eye.setFromAxisAngle(Y, this.#gaze.yaw).multiply(this.#turn.setFromAxisAngle(X, this.#gaze.pitch));
   }
 
   /** SLERP towards yaw (about y), then pitch (x), then roll; positive roll tilts to the subject's left, which is −z. */

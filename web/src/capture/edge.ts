@@ -32,9 +32,14 @@ export async function clientConfig(): Promise<ClientConfig> {
   return readClientConfig(await answer(await call("v1/client-config")));
 }
 
-/** Opens a session with exactly these consents; throws {@link EdgeError}. */
-export async function openSession(consent: Consent): Promise<Session> {
-  const body = JSON.stringify({ consent, timeline: "live" });
+/**
+ * Opens a session with exactly these consents; throws {@link EdgeError}.
+ *
+ * @param onDevice faces and voices are analysed in the page: the edge is to take features of them only
+ */
+export async function openSession(consent: Consent, onDevice: boolean): Promise<Session> {
+  const analysed = { face: onDevice, speech: onDevice };
+  const body = JSON.stringify({ consent, on_device: analysed, timeline: "live" });
   const headers = { "content-type": "application/json" };
   return readSession(await answer(await call("v1/sessions", { method: "POST", headers, body })));
 }

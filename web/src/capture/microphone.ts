@@ -4,7 +4,11 @@ import { wallNowMs } from "../stream/serverClock";
 import { CHUNK_SAMPLES, type PcmChunk, SAMPLE_RATE_HZ } from "./chunker";
 import workletUrl from "./microphone.worklet.ts?worker&url";
 import { SampleClock } from "./sampleClock";
-import type { Uplink } from "./uplink";
+
+/** Where sound goes. */
+export interface SoundSink {
+  sendSound(pcm: Int16Array<ArrayBuffer>, capturedAtMs: number): void;
+}
 
 export class Microphone {
   readonly #context: AudioContext;
@@ -15,22 +19,22 @@ export class Microphone {
     context: AudioContext,
     source: MediaStreamAudioSourceNode,
     node: AudioWorkletNode,
-    uplink: Uplink,
+    sink: SoundSink,
   ) {
     this.#context = context;
     this.#source = source;
     this.#node = node;
     const clock = new SampleClock();
     node.port.onmessage = ({ data }: MessageEvent<PcmChunk>) => {
-      uplink.sendSound(data.pcm, clock.firstSampleAt(data.firstSample, CHUNK_SAMPLES, wallNowMs()));
+      sink.sendSound(data.pcm, clock.firstSampleAt(data.firstSample, CHUNK_SAMPLES, wallNowMs()));
     };
   }
 
-  static async start(stream: MediaStream, uplink: Uplink): Promise<Microphone> {
+  static async start(stream: MediaStream, sink: SoundSink): Promise<Microphone> {
     const { context, source } = connect(stream);
     await context.audioWorklet.addModule(workletUrl);
     const node = new AudioWorkletNode(context, "microphone", { numberOfOutputs: 0 });
-    const microphone = new Microphone(context, source, node, uplink);
+    const microphone = new Microphone(context, source, node, sink);
     source.connect(node);
     await context.resume();
     return microphone;

@@ -1,6 +1,8 @@
 /** Why the server closed a socket (RFC 6455 and the application's own range). */
 export const CLOSE = {
   normal: 1000,
+  /** Without a word: never sent, only told by whoever notices. */
+  lost: 1006,
   restarting: 1012,
   malformed: 4400,
   badToken: 4401,

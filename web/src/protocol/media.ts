@@ -1,6 +1,6 @@
 /** Binary framing of the media socket: a 16-byte little-endian header, then the payload. */
 
-export const MEDIA_KIND = { pcm16: 1, opus: 2, jpeg: 3 } as const;
+export const MEDIA_KIND = { pcm16: 1, opus: 2, jpeg: 3, faceFeatures: 4, speechFeatures: 5 } as const;
 export type MediaKind = keyof typeof MEDIA_KIND;
 
 export const HEADER_BYTES = 16;

@@ -16,6 +16,9 @@ export interface Session {
   readonly expiresAtS: number | null;
   readonly mediaUrl: string | null;
   readonly avatarUrl: string | null;
+  /** Where WebRTC is offered (WHIP); null where it is not. */
+  readonly whipUrl: string | null;
+  readonly iceServers: readonly RTCIceServer[];
 }
 
 export interface ClientConfig {
@@ -44,7 +47,20 @@ export function readSession(body: unknown): Session {
     expiresAtS: typeof answer.expires_at_s === "number" ? answer.expires_at_s : null,
     mediaUrl: text(answer.media_url),
     avatarUrl: text(answer.avatar_url),
+    whipUrl: text(answer.whip_url),
+    iceServers: Array.isArray(answer.ice_servers) ? answer.ice_servers.flatMap(readIceServer) : [],
   };
+}
+
+/** One entry of an RTCConfiguration's list; what is none is left out, for a browser would refuse all of them. */
+function readIceServer(given: unknown): RTCIceServer[] {
+  const { urls, username, credential } = (given ?? {}) as Record<string, unknown>;
+  const addresses = (Array.isArray(urls) ? urls : [urls]).filter(
+    (address): address is string => typeof address === "string" && /^(stun|turn)s?:/.test(address),
+  );
+  if (addresses.length === 0) return [];
+  if (typeof username !== "string" || typeof credential !== "string") return [{ urls: addresses }];
+  return [{ urls: addresses, username, credential }];
 }
 
 /** Reads the answer to `GET /v1/client-config`. */

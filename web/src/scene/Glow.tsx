@@ -3,7 +3,6 @@
 import { useFrame } from "@react-three/fiber";
 import { type ReactElement, useMemo, useRef } from "react";
 import { Color, DynamicDrawUsage, type InstancedMesh, Object3D } from "three";
-import { PALETTE } from "../avatar/palette";
 import type { Rig } from "../avatar/rig";
 
 const SPARKS = 36;
@@ -38,7 +37,7 @@ export function Glow({ rig }: { readonly rig: Rig }): ReactElement {
     sparks.forEach(({ angle, reach, speed, phase, size }, i) => {
       const life = (phase + speed * time.current) % 1;
       const turn = angle + life * 0.8;
-      place.position.set(Math.cos(turn) * reach, -1.1 + 2.6 * life, Math.sin(turn) * reach * 0.6 - 0.1);
+      place.position.set(Math.cos(turn) * reach, -1.1 + 2.6 * life, Math.sin(turn) * reach * 0.4 - 0.75);
       // Glow reaches about 0.3 on a broad smile: the sparks' size follows its root, so that little is seen too.
       place.scale.setScalar(size * Math.sin(Math.PI * life) * Math.min(1, 1.8 * Math.sqrt(rig.glow)));
       place.updateMatrix();
@@ -46,7 +45,7 @@ export function Glow({ rig }: { readonly rig: Rig }): ReactElement {
     });
     target.instanceMatrix.setUsage(DynamicDrawUsage).needsUpdate = true;
   });
-  const color = useMemo(() => new Color(...PALETTE.glow), []);
+  const color = useMemo(() => new Color("#ffd479"), []);
   return (
     <instancedMesh ref={mesh} args={[undefined, undefined, SPARKS]} frustumCulled={false}>
       <octahedronGeometry args={[1, 0]} />

@@ -1,21 +1,25 @@
 /** The 3D stage: lights, the avatar, its glow. Frame-rate state lives in the Rig and the model, not in React. */
 
 import { Canvas, useFrame, useThree } from "@react-three/fiber";
-import { memo, type ReactElement, useEffect, useMemo, useRef } from "react";
-import { HeadModel } from "../avatar/headModel";
+import { memo, type ReactElement, useEffect, useMemo, useRef, useSyncExternalStore } from "react";
+import type { PerspectiveCamera } from "three";
+import type { AvatarModel } from "../avatar/avatarModel";
 import { Rig } from "../avatar/rig";
 import { neutralPose, type Pose } from "../stream/pose";
-import type { TimelineState } from "../stream/timeline";
+import { AvatarPicker } from "./AvatarPicker";
+import { AvatarLibrary, OWN_URL } from "./avatarLibrary";
+import { CAMERA, placeCamera } from "./camera";
 import { Glow } from "./Glow";
 import { askGraphics } from "./graphics";
+import { stageLights, type Theme } from "./lights";
 import { Pace } from "./pace";
+import type { PoseSource } from "./poseSource";
+import { useTheme } from "./useTheme";
 
-/** Where the avatar's pose comes from: asked once a rendered frame. */
-export interface PoseSource {
-  sample(pose: Pose): TimelineState;
-}
+export type { PoseSource } from "./poseSource";
 
 const GRAPHICS = askGraphics();
+const MORPHS = GRAPHICS.software ? "processor" : "graphics";
 const UNHURRIED = GRAPHICS.framesPerSecond < 60;
 
 interface StageProps {
@@ -27,45 +31,74 @@ interface StageProps {
 
 /** Memoised: drawing the canvas's element anew would undo what Resolution has chosen. */
 export const Stage = memo(function Stage({ source, mirrored }: StageProps): ReactElement {
+  const library = useMemo(() => new AvatarLibrary(OWN_URL, { morphs: MORPHS }), []);
+  const theme = useTheme();
+  const { model } = useSyncExternalStore(library.choice.subscribe, library.choice.get);
+  useEffect(() => {
+    if (GRAPHICS.available) void library.showOwn();
+  }, [library]);
   if (!GRAPHICS.available) {
     return (
       <p className="stage-none">This browser cannot draw in 3D (WebGL 2), so the avatar is not shown.</p>
     );
   }
   return (
-    <div className="stage-canvas" aria-hidden="true">
-      <Canvas
-        flat
-        frameloop={UNHURRIED ? "demand" : "always"}
-        dpr={GRAPHICS.ratio}
-        camera={{ fov: 26, position: [0, 0.02, 8.1] }}
-        gl={{ antialias: GRAPHICS.antialias, alpha: true, powerPreference: "default" }}
-      >
-        <hemisphereLight args={["#fff4ea", "#e0bcb4", 1.5]} />
-        <directionalLight position={[-2.2, 3.2, 4.5]} intensity={2.1} color="#fff1e0" />
-        <directionalLight position={[3.5, 0.6, 2]} intensity={0.95} color="#dfe0ff" />
-        <directionalLight position={[1.5, 3, -4]} intensity={1.9} color="#ffd9f0" />
-        <Avatar source={source} mirrored={mirrored} />
-        <Resolution />
-        {UNHURRIED && <Ticker />}
-      </Canvas>
-    </div>
+    <>
+      <div className="stage-canvas" aria-hidden="true" data-avatar={model?.name}>
+        <Canvas
+          flat
+          frameloop={UNHURRIED ? "demand" : "always"}
+          dpr={GRAPHICS.ratio}
+          camera={{ fov: CAMERA.fov }}
+          gl={{ antialias: GRAPHICS.antialias, alpha: true, powerPreference: "default" }}
+        >
+          <Lights theme={theme} />
+          <View />
+          {model !== null && <Avatar model={model} source={source} mirrored={mirrored} />}
+          <Resolution />
+          {UNHURRIED && <Ticker />}
+        </Canvas>
+      </div>
+      <AvatarPicker library={library} />
+    </>
   );
 });
 
-function Avatar({ source, mirrored }: Pick<StageProps, "source" | "mirrored">): ReactElement {
+function Lights({ theme }: { readonly theme: Theme }): ReactElement {
+  const lights = useMemo(() => stageLights(theme), [theme]);
+  return (
+    <>
+      {lights.map((light) => (
+        <primitive key={light.uuid} object={light} />
+      ))}
+    </>
+  );
+}
+
+/** Keeps the head in the picture, whatever the stage's shape. */
+function View(): null {
+  const camera = useThree((state) => state.camera);
+  const { width, height } = useThree((state) => state.size);
+  useEffect(() => placeCamera(camera as PerspectiveCamera, width / height), [camera, width, height]);
+  return null;
+}
+
+interface AvatarProps extends StageProps {
+  readonly model: AvatarModel;
+}
+
+function Avatar({ model, source, mirrored }: AvatarProps): ReactElement {
   const rig = useMemo(() => new Rig(), []);
-  const model = useMemo(() => new HeadModel(), []);
   const pose = useRef<Pose>(neutralPose());
-  useEffect(() => () => model.dispose(), [model]);
   useFrame((_, dt) => {
     const live = source?.sample(pose.current) === "live";
     rig.update(live ? pose.current : null, dt);
-    model.apply(rig);
+    model.apply(rig, dt);
   });
   return (
-    <group scale={[mirrored ? -1 : 1, 1, 1]} position={[0, -0.12, 0]}>
-      <primitive object={model.root} />
+    <group scale={[mirrored ? -1 : 1, 1, 1]}>
+      {/* The library disposes of models: they outlive this component. */}
+      <primitive object={model.root} dispose={null} />
       <Glow rig={rig} />
     </group>
   );

@@ -6,6 +6,8 @@ export interface Graphics {
   /** Pixels of the canvas for one of the page's, at best. */
   readonly ratio: number;
   readonly antialias: boolean;
+  /** The processor draws, and no graphics card. */
+  readonly software: boolean;
   /** Drawn at most this often a second; 60 means as often as the screen shows. */
   readonly framesPerSecond: number;
 }
@@ -18,7 +20,8 @@ const SOFTWARE = /llvmpipe|swiftshader|softpipe|software|basic render/i;
  */
 export function askGraphics(): Graphics {
   const context = document.createElement("canvas").getContext("webgl2");
-  if (context === null) return { available: false, ratio: 1, antialias: false, framesPerSecond: 60 };
+  if (context === null)
+    return { available: false, ratio: 1, antialias: false, software: true, framesPerSecond: 60 };
   const names = context.getExtension("WEBGL_debug_renderer_info");
   const renderer = names === null ? "" : String(context.getParameter(names.UNMASKED_RENDERER_WEBGL));
   context.getExtension("WEBGL_lose_context")?.loseContext();
@@ -27,6 +30,7 @@ export function askGraphics(): Graphics {
     available: true,
     ratio: software ? 0.75 : Math.min(2, window.devicePixelRatio),
     antialias: !software,
+    software,
     framesPerSecond: software ? 20 : 60,
   };
 }

@@ -1,5 +1,5 @@
 /**
- * The avatar socket: connects, keeps connected, fills the timeline, acknowledges what was shown.
+ * A session's avatar: keeps its source connected, fills the timeline, acknowledges what was shown.
  *
  * A thin shell: what it decides is in Timeline, LatencyBoard, backoff and the protocol folder.
  */
@@ -16,8 +16,10 @@ import {
 import { backoffMs } from "./backoff";
 import { FrameRate } from "./frameRate";
 import { LatencyBoard, type Leg } from "./latency";
+import { Losses } from "./losses";
 import type { Pose } from "./pose";
 import { ServerClock, wallNowMs } from "./serverClock";
+import type { FrameSource } from "./source";
 import { Store } from "./store";
 import { Timeline, type TimelineState } from "./timeline";
 
@@ -40,6 +42,10 @@ export interface Readout {
   readonly framesPerSecond: number | null;
   readonly skipped: number;
   readonly lost: number;
+  /** Frames that came, each counted once. */
+  readonly received: number;
+  /** To the server and back, milliseconds; null until it is known. */
+  readonly roundTripMs: number | null;
 }
 
 export const EMPTY_READOUT: Readout = {
@@ -51,6 +57,8 @@ export const EMPTY_READOUT: Readout = {
   framesPerSecond: null,
   skipped: 0,
   lost: 0,
+  received: 0,
+  roundTripMs: null,
 };
 
 const PUBLISH_MS = 100;
@@ -65,14 +73,15 @@ export class AvatarStream {
   readonly link = new Store<Link>({ state: "connecting" });
   readonly readout = new Store<Readout>(EMPTY_READOUT);
 
-  readonly #url: string;
+  readonly #source: FrameSource;
   #clock = new ServerClock();
   readonly #timeline = new Timeline();
   readonly #latency = new LatencyBoard();
   readonly #arrivals = new Map<number, number>();
   readonly #rate = new FrameRate();
-  #socket: WebSocket | null = null;
-  /** Whether the server has said something on this socket: before, it may not answer yet. */
+  readonly #losses = new Losses();
+  #connected = false;
+  /** Whether the server has said something on this connection: before, it may not answer yet. */
   #heard = false;
   #openedAt = 0;
   #emotion: EmotionUpdate | null = null;
@@ -82,14 +91,12 @@ export class AvatarStream {
   #publisher: ReturnType<typeof setInterval> | undefined;
   #lastAckAt = 0;
   #lastPingAt = Number.NEGATIVE_INFINITY;
-  #newestSequence = -1;
   #skipped = 0;
-  #lost = 0;
+  #received = 0;
   #measuredSequence = -1;
 
-  /** @param url the socket's whole address, token included */
-  constructor(url: string) {
-    this.#url = url;
+  constructor(source: FrameSource) {
+    this.#source = source;
   }
 
   open(): void {
@@ -102,8 +109,8 @@ export class AvatarStream {
     this.#closed = true;
     clearTimeout(this.#retry);
     clearInterval(this.#publisher);
-    this.#socket?.close(1000);
-    this.#socket = null;
+    this.#connected = false;
+    this.#source.close();
   }
 
   /** Writes the pose for this instant; called once a rendered frame. */
@@ -119,25 +126,23 @@ export class AvatarStream {
   }
 
   #connect(): void {
-    const socket = new WebSocket(this.#url);
-    this.#socket = socket;
+    this.#connected = false;
     this.#heard = false;
     // Another server may answer this time.
     this.#clock = new ServerClock();
-    socket.onmessage = (event: MessageEvent<unknown>) => {
-      if (typeof event.data === "string") this.#take(event.data);
-    };
-    socket.onopen = () => {
-      this.#openedAt = performance.now();
-      this.link.set({ state: "waiting" });
-    };
-    socket.onclose = (event) => {
-      if (this.#socket === socket) this.#lose(event.code, event.reason);
-    };
+    this.#source.open({
+      opened: () => {
+        this.#connected = true;
+        this.#openedAt = performance.now();
+        this.link.set({ state: "waiting" });
+      },
+      message: (text) => this.#take(text),
+      closed: (code, reason) => this.#lose(code, reason),
+    });
   }
 
   #lose(code: number, reason: string): void {
-    this.#socket = null;
+    this.#connected = false;
     if (this.#closed) return;
     if (isEnd(code)) {
       this.link.set({ state: "finished" });
@@ -156,13 +161,14 @@ export class AvatarStream {
     this.#heard = true;
     if (message.type === "avatar_frame") {
       this.#attempt = 0;
-      this.#timeline.push(message, now);
+      this.#losses.arrived(message.sequence, message.discontinuity);
+      if (this.#timeline.push(message, now) === "duplicate") return;
+      this.#received += 1;
       this.#rate.arrived(now);
-      this.#countLost(message.sequence, message.discontinuity);
       this.#arrivals.set(message.sequence, wallNowMs());
       if (this.#arrivals.size > 256) this.#arrivals.delete(this.#arrivals.keys().next().value as number);
     } else if (message.type === "emotion_update") {
-      this.#emotion = message;
+      if (message.sequence >= (this.#emotion?.sequence ?? 0)) this.#emotion = message;
     } else if (message.type === "notice") {
       const { server_us: serverUs, client_us: clientUs, count } = message.body;
       if (message.kind === "pong" && typeof serverUs === "number" && typeof clientUs === "number") {
@@ -170,13 +176,6 @@ export class AvatarStream {
       }
       if (message.kind === "skipped" && typeof count === "number") this.#skipped += count;
     }
-  }
-
-  #countLost(sequence: number, discontinuity: boolean): void {
-    if (this.#newestSequence >= 0 && !discontinuity && sequence > this.#newestSequence + 1) {
-      this.#lost += sequence - this.#newestSequence - 1;
-    }
-    this.#newestSequence = Math.max(this.#newestSequence, sequence);
   }
 
   #measureShown(): void {
@@ -201,9 +200,7 @@ export class AvatarStream {
   }
 
   #send(text: string): boolean {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
-    this.#socket.send(text);
-    return true;
+    return this.#connected && this.#source.send(text);
   }
 
   /** Asks the server for its time when it is due. */
@@ -216,7 +213,7 @@ export class AvatarStream {
     const now = performance.now();
     this.#ask(now);
     const freshness = this.#timeline.freshness(now);
-    if (this.#socket?.readyState === WebSocket.OPEN) {
+    if (this.#connected) {
       const quiet = now - this.#openedAt > SILENT_MS ? "silent" : "waiting";
       const state = freshness === "empty" ? quiet : freshness;
       if (this.link.get().state !== state) this.link.set({ state });
@@ -229,7 +226,9 @@ export class AvatarStream {
       bufferMs: this.#timeline.delayMs,
       framesPerSecond: this.#rate.at(now),
       skipped: this.#skipped,
-      lost: this.#lost,
+      lost: this.#losses.lost,
+      received: this.#received,
+      roundTripMs: this.#clock.roundTripMs,
     });
   }
 }

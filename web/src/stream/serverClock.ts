@@ -35,6 +35,11 @@ export class ServerClock {
     return second - shortest <= Math.max(ServerClock.#AGREE_MS, ServerClock.#AGREE_SHARE * shortest);
   }
 
+  /** The shortest of the recent round trips, milliseconds; null until something has been observed. */
+  get roundTripMs(): number | null {
+    return this.#recent.length === 0 ? null : Math.min(...this.#recent.map(({ roundTripMs }) => roundTripMs));
+  }
+
   /** Milliseconds to add to this machine's time; 0 until something has been observed. */
   get offsetMs(): number {
     let best: { roundTripMs: number; offsetMs: number } | undefined;

@@ -1,30 +1,28 @@
 import { type ReactElement, useEffect, useMemo, useState } from "react";
-import type { LiveSession } from "../capture/liveSession";
 import { watchFromAddress } from "../protocol/sessions";
 import { Stage } from "../scene/Stage";
-import { type AvatarStream, EMPTY_READOUT, type Link, type Readout } from "../stream/avatarStream";
+import type { AvatarStream, Link } from "../stream/avatarStream";
 import { Store } from "../stream/store";
-import { AffectPlot } from "./AffectPlot";
+import { Caption } from "./Caption";
 import { ConsentDialog } from "./ConsentDialog";
 import { type Activity, Controller } from "./controller";
-import { EmotionBars } from "./EmotionBars";
-import { emotionColor, emotionWord } from "./emotionColors";
+import { isDeveloper } from "./developer";
 import { Header } from "./Header";
-import { LatencyPanel } from "./LatencyPanel";
 import { LinkPill } from "./LinkPill";
+import { Measurements } from "./Measurements";
 import { Rating } from "./Rating";
+import { RecordingBar } from "./RecordingBar";
 import { SelfView } from "./SelfView";
+import { StageNotice } from "./StageNotice";
 import { useStore } from "./useStore";
 
-/** Above this the person counts as speaking, as in the fusion's rule for the mouth. */
-const SPEAKING = 0.7;
-
 const NO_LINK = new Store<Link>({ state: "connecting" });
-const NO_READOUT = new Store<Readout>(EMPTY_READOUT);
 
+/** The page of one avatar: a person's own, or that of a session which is watched. */
 export function App(): ReactElement {
   const controller = useMemo(() => new Controller(), []);
   const watchable = useMemo(() => watchFromAddress(window.location.href), []);
+  const developer = useMemo(() => isDeveloper(window.location.href), []);
   const [asking, setAsking] = useState(false);
   const activity = useStore(controller.activity);
   const stream = streamOf(activity);
@@ -35,52 +33,55 @@ export function App(): ReactElement {
   }, [controller, watchable]);
 
   const live = activity.kind === "live" ? activity.live : null;
+  const watching = activity.kind === "watching";
   const state = stream === null ? (activity.kind === "starting" ? "starting" : "idle") : link.state;
   return (
     <div className="page">
-      <Header />
+      <Header line="Live emotion, driving an avatar" />
       <main className="layout">
-        <section className="stage" aria-label="Avatar">
-          <Stage source={stream} mirrored={live !== null} />
-          <div className="stage-top">
-            <LinkPill state={state} />
-            {live !== null && <Recording live={live} onStop={() => controller.stop()} />}
-          </div>
-          {live?.preview != null && <SelfView video={live.preview} />}
-          <div className="stage-bottom">
-            {stream !== null && <Caption stream={stream} link={link} />}
-            {stream === null && <Welcome activity={activity} />}
-            <div className="actions">
-              {live === null && activity.kind !== "starting" && (
+        <div className="lead">
+          <section className="stage" aria-label="Avatar">
+            <Stage source={stream} mirrored={live !== null} />
+            <div className="stage-top">
+              <LinkPill state={state} />
+              {live !== null && <RecordingBar live={live} onStop={() => controller.stop()} />}
+            </div>
+            {live?.preview != null && <SelfView video={live.preview} />}
+            <div className="stage-bottom">
+              {stream === null ? (
+                <StageNotice
+                  activity={activity}
+                  onAsk={() => setAsking(true)}
+                  onCancel={() => controller.stop()}
+                  onWatch={watchable && (() => void controller.watch(watchable))}
+                />
+              ) : (
+                <Caption stream={stream} link={link} />
+              )}
+              {watching && (
                 <button type="button" className="button primary" onClick={() => setAsking(true)}>
                   Use my camera
                 </button>
               )}
-              {activity.kind === "starting" && (
-                <button type="button" className="button quiet" onClick={() => controller.stop()}>
-                  Cancel
-                </button>
-              )}
-              {watchable !== null && activity.kind !== "watching" && live === null && (
-                <button
-                  type="button"
-                  className="button quiet"
-                  onClick={() => void controller.watch(watchable)}
-                >
-                  Watch the session
-                </button>
-              )}
             </div>
-          </div>
-        </section>
-        <Measurements stream={stream} />
+          </section>
+          {stream !== null && hasFrames(link) && (
+            <Rating key={sessionOf(activity)} onRate={(value) => stream.rate(value)} />
+          )}
+        </div>
+        <Measurements
+          stream={stream}
+          link={stream === null ? null : link.state}
+          live={live}
+          inspected={developer ? (live?.session ?? (watching ? watchable : null)) : null}
+        />
       </main>
       <ConsentDialog
         open={asking}
         onDecline={() => setAsking(false)}
-        onAgree={(consent) => {
+        onAgree={(request) => {
           setAsking(false);
-          void controller.start(consent);
+          void controller.start(request);
         }}
       />
     </div>
@@ -92,114 +93,12 @@ function streamOf(activity: Activity): AvatarStream | null {
   return activity.kind === "watching" ? activity.stream : null;
 }
 
-/** Draws itself ten times a second, and nothing else with it. */
-function Measurements({ stream }: { readonly stream: AvatarStream | null }): ReactElement {
-  const readout = useStore(stream?.readout ?? NO_READOUT);
-  return (
-    <aside className="side" aria-label="Measurements">
-      <EmotionBars emotion={readout.emotion} />
-      <AffectPlot emotion={readout.emotion} />
-      <LatencyPanel readout={readout} />
-      {stream !== null && <Rating onRate={(value) => stream.rate(value)} />}
-    </aside>
-  );
-}
+/** Whether there is an avatar that can be rated. */
+const hasFrames = ({ state }: Link): boolean =>
+  state === "live" || state === "stalled" || state === "reconnecting";
 
-/** While the person's own camera or microphone is on: says so, and stops it. */
-function Recording({
-  live,
-  onStop,
-}: {
-  readonly live: LiveSession;
-  readonly onStop: () => void;
-}): ReactElement {
-  const { audio, video, store_raw: kept } = live.consent;
-  const notice = useStore(live.uplink.notice);
-  const what = [video && "camera", audio && "microphone"].filter(Boolean).join(" and ");
-  return (
-    <div className="recording">
-      <span className="recording-sign" role="status" data-testid="recording">
-        <span className="recording-dot" aria-hidden="true" />
-        {what[0]?.toUpperCase()}
-        {what.slice(1)} on{kept ? ", recording kept" : ""}
-      </span>
-      <button type="button" className="button stop" onClick={onStop}>
-        Stop
-      </button>
-      {notice !== null && <span className="recording-notice">{notice}</span>}
-    </div>
-  );
-}
-
-function Caption({ stream, link }: { readonly stream: AvatarStream; readonly link: Link }): ReactElement {
-  const { emotion } = useStore(stream.readout);
-  if (link.state !== "live" || emotion === null) {
-    const refused = link.state === "refused";
-    return (
-      <p className={refused ? "caption-note error" : "caption-note"} role={refused ? "alert" : "status"}>
-        {linkSentence(link)}
-      </p>
-    );
-  }
-  const speaking = emotion.speakingProbability > SPEAKING;
-  return (
-    <div className="caption">
-      <strong style={{ color: emotionColor(emotion.emotion) }}>{emotionWord[emotion.emotion]}</strong>
-      <span className={speaking ? "speaking on" : "speaking"} data-testid="speaking">
-        <span className="speaking-bars" aria-hidden="true">
-          <i />
-          <i />
-          <i />
-        </span>
-        {speaking ? "Speaking" : "Silent"}
-      </span>
-    </div>
-  );
-}
-
-function linkSentence(link: Link): string {
-  switch (link.state) {
-    case "connecting":
-      return "Connecting to the avatar…";
-    case "waiting":
-      return "Connected. The first frame is on its way…";
-    case "silent":
-      return "No frames have come yet: the session may be over, or nothing is on at its other end.";
-    case "live":
-      return "Frames are arriving…";
-    case "stalled":
-      return "No frames have come for more than a second, so the avatar rests.";
-    case "reconnecting":
-      return `${link.detail} Trying again…`;
-    case "finished":
-      return "This session is over. The avatar rests.";
-    case "refused":
-      return link.detail;
-  }
-}
-
-function Welcome({ activity }: { readonly activity: Activity }): ReactElement {
-  if (activity.kind === "failed") {
-    return (
-      <p className="caption-note error" role="alert">
-        {activity.sentence}
-      </p>
-    );
-  }
-  if (activity.kind === "ended") {
-    return (
-      <p className="caption-note" role="status">
-        {activity.sentence}
-      </p>
-    );
-  }
-  if (activity.kind === "starting") {
-    return <p className="caption-note">Starting… the browser may ask for permission.</p>;
-  }
-  return (
-    <div className="welcome">
-      <h2>An avatar that feels along</h2>
-      <p>It follows a face and a voice as they are. Nothing is on until you agree.</p>
-    </div>
-  );
+/** One rating for each session: a new one asks anew. */
+function sessionOf(activity: Activity): string {
+  if (activity.kind === "live") return activity.live.session.sessionId;
+  return activity.kind === "watching" ? activity.sessionId : "";
 }

@@ -1,7 +1,7 @@
 import { type ReactElement, useState } from "react";
 import { chooseTheme, initialTheme } from "./theme";
 
-export function Header(): ReactElement {
+export function Header({ line }: { readonly line: string }): ReactElement {
   const [theme, setTheme] = useState(initialTheme);
   const other = theme === "dark" ? "light" : "dark";
   return (
@@ -13,7 +13,7 @@ export function Header(): ReactElement {
         </svg>
         <div>
           <h1>affectstream</h1>
-          <p>Live emotion, driving an avatar</p>
+          <p>{line}</p>
         </div>
       </div>
       <button

@@ -15,7 +15,7 @@ const WORDS: Readonly<Record<string, string>> = {
 
 /** The way of a frame, hop by hop, from capture to screen. */
 export function LatencyPanel({ readout }: { readonly readout: Readout }): ReactElement {
-  const { legs, p50Ms, p95Ms, framesPerSecond, bufferMs, lost, skipped } = readout;
+  const { legs, p50Ms, p95Ms, framesPerSecond } = readout;
   const whole = legs.reduce((sum, leg) => sum + leg.ms, 0);
   return (
     <section className="panel" aria-labelledby="latency-title">
@@ -57,10 +57,6 @@ export function LatencyPanel({ readout }: { readonly readout: Readout }): ReactE
           </ol>
         </>
       )}
-      <p className="hint">
-        {framesPerSecond === null ? "…" : Math.round(framesPerSecond)} frames a second · buffer{" "}
-        {Math.round(bufferMs)} ms · {skipped} skipped · {lost} lost
-      </p>
     </section>
   );
 }

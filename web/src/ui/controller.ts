@@ -1,8 +1,12 @@
 /** What the page is doing, and how it gets from one thing to the next. No React. */
 
-import { avatarUrl, DeviceError, LiveSession } from "../capture/liveSession";
-import { type Consent, EdgeError } from "../protocol/sessions";
+import { DeviceError } from "../capture/devices";
+import { avatarUrl, LiveSession } from "../capture/liveSession";
+import type { StartRequest } from "../capture/request";
+import { OnDeviceError } from "../ondevice/faceReader";
+import { EdgeError } from "../protocol/sessions";
 import { AvatarStream } from "../stream/avatarStream";
+import { SocketSource } from "../stream/socketSource";
 import { Store } from "../stream/store";
 
 export type Activity =
@@ -24,14 +28,14 @@ export class Controller {
   #abort: AbortController | null = null;
   #unwatch: (() => void) | null = null;
 
-  /** Opens devices and session with exactly this consent. */
-  async start(consent: Consent): Promise<void> {
+  /** Opens devices and session as asked, with exactly this consent. */
+  async start(request: StartRequest): Promise<void> {
     this.#leave();
     const abort = new AbortController();
     this.#abort = abort;
     this.activity.set({ kind: "starting" });
     try {
-      const live = await LiveSession.start(consent, abort.signal);
+      const live = await LiveSession.start(request, abort.signal);
       this.activity.set({ kind: "live", live });
       this.#follow(live);
     } catch (error) {
@@ -58,7 +62,7 @@ export class Controller {
     try {
       const url = await avatarUrl(sessionId, token, null);
       abort.signal.throwIfAborted();
-      const stream = new AvatarStream(url);
+      const stream = new AvatarStream(new SocketSource(url));
       stream.open();
       this.activity.set({ kind: "watching", stream, sessionId });
     } catch (error) {
@@ -91,10 +95,10 @@ export class Controller {
   }
 
   #fail(error: unknown): void {
-    const known = error instanceof EdgeError || error instanceof DeviceError;
+    const known = [EdgeError, DeviceError, OnDeviceError].some((kind) => error instanceof kind);
     if (!known) console.error(error);
     const sentence = known
-      ? error.message
+      ? (error as Error).message
       : "Something unexpected went wrong; the browser's console has more.";
     this.activity.set({ kind: "failed", sentence });
   }

@@ -21,9 +21,30 @@ describe("sessions", () => {
       expiresAtS: 9,
       mediaUrl: "ws://h/m",
       avatarUrl: null,
+      whipUrl: null,
+      iceServers: [],
     });
     expect(() => readSession({ session_id: "a" })).toThrow(EdgeError);
     expect(() => readSession(null)).toThrow(EdgeError);
+  });
+
+  it("hands on the ICE servers that a browser will take", () => {
+    const { whipUrl, iceServers } = readSession({
+      session_id: "a",
+      token: "t",
+      whip_url: "http://h/w",
+      ice_servers: [
+        { urls: "stun:s:3478" },
+        { urls: ["turn:t:3478", 7, "http://no"], username: "u", credential: "c" },
+        { urls: "nonsense" },
+        null,
+      ],
+    });
+    expect(whipUrl).toBe("http://h/w");
+    expect(iceServers).toEqual([
+      { urls: ["stun:s:3478"] },
+      { urls: ["turn:t:3478"], username: "u", credential: "c" },
+    ]);
   });
 
   it.each([

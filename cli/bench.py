@@ -111,6 +111,120 @@ def fusion(  # noqa: PLR0917 - options, given by name
         typer.echo(json.dumps(results.keys()))
 
 
+@app.command()
+def latency(
+    seconds: Annotated[float, typer.Option(help="Of the live session, after 5 s of warming up.", min=5)] = 60.0,
+    sessions: Annotated[int, typer.Option(help="How many without models; 0: none.", min=0)] = 100,
+    fanout_seconds: Annotated[float, typer.Option(help="Of those.", min=2)] = 20.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")] = False,
+) -> None:
+    """Capture to frame at the client, hop by hop, of one live session; and of many without models.
+
+    Every role is a process of its own, as in production, and Kafka is real.
+    """
+    require_benchmarks()
+    from benchmarks.latency import bench as latencies  # noqa: PLC0415
+    from runtime.settings import Settings  # noqa: PLC0415
+
+    plan = latencies.Plan(seconds, sessions, round(fanout_seconds))
+    with kafka(Settings.from_env(os.environ)) as settings:
+        environ = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers}
+        results = latencies.measure(settings, environ, plan, progress)
+    latencies.show(results, Console())
+    if as_json:
+        typer.echo(json.dumps(results.keys()))
+
+
+@app.command()
+def ingest(  # noqa: PLR0917 - options, given by name
+    quick: Annotated[bool, typer.Option("--quick", help="Two minutes instead of ten; rough figures.")] = False,
+    sessions: Annotated[int | None, typer.Option(help="WebRTC sessions at once.", min=1, show_default=False)] = None,
+    seconds: Annotated[float | None, typer.Option(help="Of each run.", min=3, show_default=False)] = None,
+    repeats: Annotated[int | None, typer.Option(help="Of each run.", min=1, show_default=False)] = None,
+    stock: Annotated[bool, typer.Option(help="Also with aiortc's own receivers.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")] = False,
+) -> None:
+    """What a WebRTC session costs the edge, and how soon its pictures are there; beside aiortc's own receivers.
+
+    Clients in processes of their own send encoded video and sound to the edge as it is in production, with a real
+    Kafka behind it. Every frame that was sent must be a record, or in the ledger with the reason why not.
+    """
+    require_benchmarks()
+    from dataclasses import replace  # noqa: PLC0415
+
+    from benchmarks.ingest import bench as reception  # noqa: PLC0415
+    from runtime.settings import Settings  # noqa: PLC0415
+
+    plan = reception.Plan()
+    if quick:
+        plan = plan.quick()
+    plan = replace(
+        plan,
+        sessions=sessions or plan.sessions,
+        seconds=seconds or plan.seconds,
+        repeats=repeats or plan.repeats,
+        stock_sessions=min(plan.stock_sessions, sessions or plan.stock_sessions) if stock else 0,
+    )
+    with kafka(Settings.from_env(os.environ)) as settings:
+        results = reception.measure(settings, plan, progress)
+    reception.show(results, Console())
+    if as_json:
+        typer.echo(json.dumps(results.keys()))
+
+
+@app.command()
+def sink(
+    quick: Annotated[bool, typer.Option("--quick", help="A minute instead of a quarter of an hour.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")] = False,
+    rows: Annotated[
+        int | None, typer.Option(help="Frames that questions are asked of.", min=10_000, show_default=False)
+    ] = None,
+    repeats: Annotated[int | None, typer.Option(help="Of the intake.", min=1, show_default=False)] = None,
+) -> None:
+    """How fast records become rows, how small the rows are, and how fast analysts' questions are answered.
+
+    The analytics role takes signals, and the frames that fusion makes of them, from a real Kafka into its ClickHouse;
+    then the engine multiplies the frames, and everything that the analyst page and the cookbook ask is asked.
+    """
+    require_benchmarks()
+    from dataclasses import replace  # noqa: PLC0415
+
+    from benchmarks.sink.bench import Plan, measure, show  # noqa: PLC0415
+    from runtime.settings import Settings  # noqa: PLC0415
+
+    plan = Plan().quick() if quick else Plan()
+    plan = replace(plan, rows=rows or plan.rows, repeats=repeats or plan.repeats)
+    with kafka(Settings.from_env(os.environ)) as settings:
+        results = measure(settings, plan, progress)
+    show(results, Console())
+    if as_json:
+        typer.echo(json.dumps(results.keys()))
+
+
+@app.command(name="edge-mode")
+def edge_mode(
+    sessions: Annotated[int, typer.Option(help="On-device sessions at once.", min=1)] = 20,
+    media_sessions: Annotated[int, typer.Option(help="Sessions at once that send media.", min=1)] = 1,
+    seconds: Annotated[float, typer.Option(help="Of each run.", min=5)] = 20.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")] = False,
+) -> None:
+    """What a session costs the service when its client analyses face and voice itself, and when it sends media.
+
+    CPU time of the edge and, for media, of the workers, each a process of its own, with a real Kafka. What is common
+    to both, from fusion on, is left out.
+    """
+    require_benchmarks()
+    from benchmarks.edge_mode import bench as modes  # noqa: PLC0415
+    from runtime.settings import Settings  # noqa: PLC0415
+
+    plan = modes.Plan(media_sessions, sessions, seconds)
+    with kafka(Settings.from_env(os.environ)) as settings:
+        results = modes.measure(settings, plan, progress)
+    modes.show(results, Console())
+    if as_json:
+        typer.echo(json.dumps(results.keys()))
+
+
 def _numbers(text: str) -> tuple[int, ...]:
     try:
         found = tuple(sorted({int(part) for part in text.split(",")}))

@@ -1,7 +1,5 @@
 """``affectstream verify crash``: the fusion process killed again and again, and not a byte of difference."""
 
-import hashlib
-import json
 import random
 import time
 from collections import Counter
@@ -11,6 +9,7 @@ from itertools import takewhile
 from typing import Final
 
 from analytics.client import AnalyticsClient
+from analytics.recordings.frames import frames_sha256
 from analytics.source import open_source
 from cli.laboratory import (
     AnalyticsProcess,
@@ -213,14 +212,6 @@ def _compare(there: FrameLog, wanted: FrameLog, result: Result) -> None:
         and not wanted.repeated
         and result.sha256 == frames_sha256(wanted.frames)
     )
-
-
-def frames_sha256(frames: Frames) -> str:
-    """SHA-256 over the frames by session and sequence: the key as a JSON line, then the record's bytes."""
-    digest = hashlib.sha256()
-    for key in sorted(frames):
-        digest.update(json.dumps(key).encode() + b"\n" + frames[key])
-    return digest.hexdigest()
 
 
 def _count(settings: Settings, analytics: AnalyticsProcess, wanted: Frames, result: Result) -> None:

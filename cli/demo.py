@@ -15,6 +15,7 @@ from rich.live import Live
 
 from cli.dashboard import Flow, render, terminal_fits
 from cli.deployment import Deployment
+from cli.links import wall_link, watch_link
 from cli.play import SamplePlayer
 from cli.sample import prepare as prepare_sample
 from cli.setup import prepare_everything
@@ -22,7 +23,6 @@ from cli.verdict import Auditor, TopicVerdict
 from runtime.clock import SystemClock
 from runtime.errors import BrokerError
 from runtime.settings import Settings
-from runtime.tokens import Grant, Tokens
 
 POLL_S: Final = 0.05
 VIEW_EVERY_S: Final = 0.5
@@ -62,12 +62,15 @@ def run_live(demo: Demo, console: Console, progress: Progress) -> None:
         if player is not None:
             player.start()
         console.print(f"logs: {deployment.logs_dir}", style="dim", soft_wrap=True)
-        console.print(f"The page, with your own camera: [bold cyan]{deployment.addresses.ingest}[/]", soft_wrap=True)
+        page = deployment.addresses.ingest
+        console.print(f"The page, with your own camera: [bold cyan]{page}[/]", soft_wrap=True)
+        wall = wall_link(demo.settings, SystemClock(), page, ttl_s=WATCH_S)
+        console.print(f"The wall of all sessions:       [bold cyan]{wall}[/]", soft_wrap=True)
         try:
             if player is not None:
                 _supervise(deployment, OPENING_S, while_=lambda: player.session_id is None and player.running())
                 if player.session_id is not None:
-                    link = _watch_link(demo.settings, deployment.addresses.ingest, player.session_id)
+                    link = watch_link(demo.settings, SystemClock(), page, player.session_id, ttl_s=WATCH_S)
                     console.print(f"The sample session:             [bold cyan]{link}[/]", soft_wrap=True)
             if terminal_fits(console):
                 _view(deployment, console)
@@ -190,15 +193,6 @@ def _supervise(deployment: Deployment, seconds: float, while_: Callable[[], bool
     while time.monotonic() < until and while_():
         deployment.supervisor.poll()
         time.sleep(POLL_S)
-
-
-def _watch_link(settings: Settings, page: str, session_id: str) -> str:
-    """Where the page shows this session; its token lets one watch and nothing else."""
-    now_s = SystemClock().now_us() // 1_000_000
-    grant = Grant(session_id, "default", frozenset({"watch"}), expires_at_s=now_s + WATCH_S)
-    token = Tokens(settings.token_key).issue(grant, issued_at_s=now_s)
-    # The fragment stays in the browser: it is neither sent nor logged.
-    return f"{page}/#session={session_id}&token={token}"
 
 
 def _view(deployment: Deployment, console: Console) -> None:

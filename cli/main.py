@@ -12,7 +12,10 @@ import typer
 from rich.console import Console
 
 from cli.bench import app as bench_app
+from cli.egress import app as egress_app
+from cli.formats import FileFormat, OutputFormat
 from cli.ports import PAGE_PORT
+from cli.recordings import COMMANDS as RECORDING_COMMANDS
 from cli.roles import RoleName
 from cli.verify import app as verify_app
 from runtime.errors import AffectstreamError
@@ -35,6 +38,7 @@ app.add_typer(topics_app, name="topics")
 app.add_typer(models_app, name="models")
 app.add_typer(verify_app, name="verify")
 app.add_typer(bench_app, name="bench")
+app.add_typer(egress_app, name="egress")
 
 console = Console(stderr=True, highlight=False)
 
@@ -170,13 +174,60 @@ def report(
 @app.command()
 def sql(
     statement: Annotated[str, typer.Argument(help="One SELECT.")],
-    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a row instead of a table.")] = False,
+    shown: Annotated[OutputFormat, typer.Option("--format", help="json: one object a row.")] = OutputFormat.TABLE,
+    json_lines: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Ask ClickHouse: the running analytics role, or else the database itself. It only reads."""
+    """Ask ClickHouse: the running analytics role, or else the database itself, or the server of CLICKHOUSE_DSN.
+
+    It only reads. Which views there are, and questions to begin with: docs/analytics.md.
+    """
     from cli.analysis import run_sql
 
-    run_sql(read_settings(data_dir=data_dir), statement, Console(), json_lines=json_lines)
+    run_sql(read_settings(data_dir=data_dir), statement, Console(), OutputFormat.JSON if json_lines else shown)
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Argument(help="A file ending in .parquet or .arrow; with --session, a folder.")],
+    statement: Annotated[str | None, typer.Option("--sql", help="One SELECT.", show_default=False)] = None,
+    session: Annotated[
+        str | None, typer.Option(help="Everything of this session (an id, or: latest).", show_default=False)
+    ] = None,
+    files: Annotated[FileFormat, typer.Option("--format", help="Of a session's files.")] = FileFormat.PARQUET,
+    data_dir: DataDir = None,
+) -> None:
+    """Write what analytics knows to Parquet or Arrow: the answer to a SELECT, or all of one session."""
+    from cli.analysis import export_answer, export_session
+    from runtime.errors import SettingsError
+
+    settings = read_settings(data_dir=data_dir)
+    if session is not None and statement is None:
+        for path in export_session(settings, session, out, files.value):
+            typer.echo(path)
+    elif statement is not None and session is None:
+        typer.echo(f"{out}: {export_answer(settings, statement, out):,} bytes")
+    else:
+        raise SettingsError("give either --sql or --session")
+
+
+@app.command()
+def wall(
+    url: Annotated[str, typer.Option(help="Where the page is.")] = f"http://127.0.0.1:{PAGE_PORT}",
+    hours: Annotated[float, typer.Option(help="For how long the address works.", min=0.01, max=24 * 31)] = 24.0,
+) -> None:
+    """Print an address of the wall, which shows every live session's avatar: a secret, for whoever has it sees them.
+
+    It is signed with the deployment's own AFFECTSTREAM_TOKEN_KEY, which must be in the environment.
+    """
+    from cli.links import wall_link
+    from runtime.clock import SystemClock
+    from runtime.errors import SettingsError
+
+    if "AFFECTSTREAM_TOKEN_KEY" not in os.environ:
+        msg = "set AFFECTSTREAM_TOKEN_KEY to the key of the deployment: a token signed with another opens nothing"
+        raise SettingsError(msg)
+    typer.echo(wall_link(read_settings(), SystemClock(), url.rstrip("/"), ttl_s=int(hours * 3_600)))
 
 
 @app.command()
@@ -237,3 +288,7 @@ def version() -> None:
     from importlib.metadata import version as installed
 
     typer.echo(installed("affectstream"))
+
+
+for _command in RECORDING_COMMANDS:
+    app.command()(_command)

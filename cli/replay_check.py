@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise, takewhile
 from typing import Final
 
-from cli.crash import frames_sha256
+from analytics.recordings.frames import frames_sha256
 from cli.laboratory import FrameLog, FusionProcess, Progress, VerificationError, Writer, own_topics
 from cli.synthetic import START_US, US, Arrival, synthetic_log
 from runtime.settings import Settings

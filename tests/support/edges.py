@@ -13,6 +13,7 @@ import httpx
 import uvloop
 
 from egress import role as egress_role
+from egress.feed import ChannelFeed
 from ingest import role as ingest_role
 from runtime.clock import Clock, SystemClock
 from runtime.kafka import TopicPartition, consumer
@@ -88,8 +89,12 @@ def serving(name: str, settings: Settings, serve: Serve, *, clock: Clock | None 
 
 
 def ingest(settings: Settings, *, clock: Clock | None = None) -> Any:
-    """The ingest edge; ``with ingest(settings) as running``."""
-    return serving("ingest", settings, ingest_role.serve, clock=clock)
+    """The ingest edge; ``with ingest(settings) as running``. Its WebRTC peers get avatar frames, as in the product."""
+
+    async def serve(role: Role, listener: socket) -> None:
+        await ingest_role.serve(role, listener, ChannelFeed.of)
+
+    return serving("ingest", settings, serve, clock=clock)
 
 
 def egress(settings: Settings, *, clock: Clock | None = None) -> Any:

@@ -39,7 +39,7 @@ class RoleProcess:
         assert self._process is not None
         return self._process.pid
 
-    def start(self, *, deadline_s: float = 30.0) -> None:
+    def start(self, *, deadline_s: float = 90.0) -> None:
         """Start it and return once it says that it is ready."""
         self.launch()
         eventually(

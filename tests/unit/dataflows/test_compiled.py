@@ -69,3 +69,12 @@ def test_warming_compiles_everything_and_says_so() -> None:
     assert fuse.signatures
     assert not fuse.targetoptions.get("fastmath")
     assert numba.config.CACHE_LOCATOR_CLASSES == ""
+
+
+def test_warming_without_a_compiler_does_not_say_that_all_is_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", True)
+    monkeypatch.setattr(warm, "cache_folder", lambda: tmp_path)
+    warm.compile_all()
+    assert not (tmp_path / compiled.COMPLETE).exists()

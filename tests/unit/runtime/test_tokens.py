@@ -4,7 +4,7 @@ import jwt
 import pytest
 
 from runtime.errors import TokenError
-from runtime.tokens import Grant, Tokens
+from runtime.tokens import OPERATOR, Grant, Tokens
 
 KEY = "0123456789abcdef0123456789abcdef"
 GRANT = Grant("s-1", "acme", frozenset({"audio", "watch"}), expires_at_s=2_000, timeline="recorded")
@@ -47,3 +47,16 @@ def test_a_grant_opens_only_its_session_and_scopes():
         GRANT.require("s-2", "audio")
     with pytest.raises(TokenError, match="video"):
         GRANT.require("s-1", "video")
+
+
+def test_an_observer_is_no_operator_and_an_operator_no_observer():
+    tokens = Tokens(KEY)
+    observer = tokens.verify(tokens.observer(issued_at_s=1_000, ttl_s=60), now_s=1_001)
+    operator = tokens.verify(tokens.operator(issued_at_s=1_000, ttl_s=60), now_s=1_001)
+    observer.require(OPERATOR, "observe")
+    with pytest.raises(TokenError, match="manage"):
+        observer.require(OPERATOR, "manage")
+    with pytest.raises(TokenError, match="observe"):
+        operator.require(OPERATOR, "observe")
+    with pytest.raises(TokenError, match="another session"):
+        observer.require("s-1", "watch")

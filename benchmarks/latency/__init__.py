@@ -1,0 +1,1 @@
+"""How long it takes from the sensor to the client."""

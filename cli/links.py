@@ -1,0 +1,18 @@
+"""Addresses of the page that carry a token. It stands in the fragment, which is neither sent nor logged."""
+
+from runtime.clock import Clock
+from runtime.settings import Settings
+from runtime.tokens import Grant, Tokens
+
+
+def watch_link(settings: Settings, clock: Clock, page: str, session_id: str, *, ttl_s: int) -> str:
+    """Where the page shows this session; its token lets one watch and nothing else."""
+    now_s = clock.now_us() // 1_000_000
+    grant = Grant(session_id, "default", frozenset({"watch"}), expires_at_s=now_s + ttl_s)
+    return f"{page}/#session={session_id}&token={Tokens(settings.token_key).issue(grant, issued_at_s=now_s)}"
+
+
+def wall_link(settings: Settings, clock: Clock, page: str, *, ttl_s: int) -> str:
+    """Where the page shows every live session's avatar; its token opens the wall and nothing else."""
+    token = Tokens(settings.token_key).observer(issued_at_s=clock.now_us() // 1_000_000, ttl_s=ttl_s)
+    return f"{page}/wall#token={token}"

@@ -1,0 +1,56 @@
+"""Addresses of the page that carry a token."""
+
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.links import wall_link, watch_link
+from cli.main import app
+from runtime.clock import ManualClock
+from runtime.errors import SettingsError
+from runtime.settings import Settings
+from runtime.tokens import OPERATOR, Tokens
+
+KEY = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(token_key=KEY, data_dir=tmp_path, cache_dir=tmp_path)
+
+
+def fragment(link: str) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(link).fragment)
+
+
+def test_a_watch_link_lets_one_watch_one_session(settings):
+    clock = ManualClock()
+    link = watch_link(settings, clock, "http://page", "s1", ttl_s=60)
+    assert link.startswith("http://page/#")
+    assert fragment(link)["session"] == ["s1"]
+    grant = Tokens(KEY).verify(fragment(link)["token"][0], now_s=clock.now_us() / 1e6)
+    assert (grant.session_id, grant.scopes) == ("s1", {"watch"})
+
+
+def test_a_wall_link_opens_the_wall_and_nothing_else(settings):
+    clock = ManualClock()
+    link = wall_link(settings, clock, "http://page", ttl_s=60)
+    assert link.startswith("http://page/wall#")
+    assert urlsplit(link).query == ""
+    grant = Tokens(KEY).verify(fragment(link)["token"][0], now_s=clock.now_us() / 1e6)
+    assert (grant.session_id, grant.scopes) == (OPERATOR, {"observe"})
+    assert grant.expires_at_s == clock.now_us() // 1_000_000 + 60
+
+
+def test_the_command_prints_one(monkeypatch):
+    monkeypatch.setenv("AFFECTSTREAM_TOKEN_KEY", KEY)
+    answer = CliRunner().invoke(app, ["wall", "--url", "https://example.org/"])
+    assert answer.exit_code == 0
+    assert answer.stdout.startswith("https://example.org/wall#token=")
+
+
+def test_the_command_needs_the_deployments_key(monkeypatch):
+    monkeypatch.delenv("AFFECTSTREAM_TOKEN_KEY", raising=False)
+    answer = CliRunner().invoke(app, ["wall"])
+    assert isinstance(answer.exception, SettingsError)

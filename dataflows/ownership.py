@@ -30,7 +30,7 @@ from typing import Final
 from dataflows.store import GROUP, Store
 from runtime.errors import BrokerError, Fenced, OwnershipLost, RecoveryError
 from runtime.fence import FencedCommits
-from runtime.kafka import KafkaException, TopicPartition, consumer
+from runtime.kafka import KafkaException, TopicPartition, committed_offsets, consumer
 from runtime.settings import Settings
 from schemas.topics import SIGNALS
 
@@ -176,7 +176,7 @@ def read_claims(settings: Settings, partitions: Sequence[int]) -> dict[int, Clai
     reader = consumer(settings, GROUP, isolation_level="read_uncommitted")
     topic = settings.topic(SIGNALS)
     try:
-        places = reader.committed([TopicPartition(topic, p) for p in partitions], timeout=10.0)
+        places = committed_offsets(reader, [TopicPartition(topic, p) for p in partitions])
         claims = {}
         for place in places:
             if place.offset < 0:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from bytewax.recovery import init_db_dir
 
 from runtime.errors import BrokerError, RecoveryError
-from runtime.kafka import KafkaException, TopicPartition, consumer, topic_ids
+from runtime.kafka import KafkaException, TopicPartition, committed_offsets, consumer, topic_ids
 from runtime.settings import Settings
 from schemas.topics import SIGNALS
 
@@ -167,7 +167,7 @@ def _refuse_known_progress(settings: Settings, owned: Sequence[int], path: Path)
     """Kafka's consumer group remembers that there was a store."""
     reader = consumer(settings, GROUP)
     try:
-        places = reader.committed([TopicPartition(settings.topic(SIGNALS), p) for p in owned], timeout=10.0)
+        places = committed_offsets(reader, [TopicPartition(settings.topic(SIGNALS), p) for p in owned])
     except KafkaException as error:
         raise BrokerError(f"cannot ask for fusion's committed offsets: {error}") from error
     finally:

@@ -188,6 +188,7 @@ class Relay:
             if fused is not None:
                 batch.append(fused)
         if batch:
+            self._metrics.count("records_in_total", len(batch), topic=AVATAR_FRAMES)
             while not self._ahead.acquire(timeout=0.1):
                 if self._stop.is_set():
                     return
@@ -204,7 +205,6 @@ class Relay:
                 self._newest_ms[session_id] = message.timestamp()[1]
         if session_id not in self._watched:
             return None
-        self._metrics.count("records_in_total", topic=AVATAR_FRAMES)
         try:
             frame = self._codec.decode(AvatarFrame, message.value())
         except DecodeError as error:

@@ -28,6 +28,7 @@ from runtime.kafka import (
     Message,
     Publisher,
     TopicPartition,
+    committed_offsets,
     consumer,
     is_fatal,
 )
@@ -395,7 +396,7 @@ class Worker(Generic[R]):
 
     def _on_assign(self, feed: Consumer, partitions: Sequence[TopicPartition]) -> None:
         try:
-            committed = feed.committed(list(partitions), timeout=COMMITTED_TIMEOUT_S) if partitions else []
+            committed = committed_offsets(feed, partitions, timeout_s=COMMITTED_TIMEOUT_S) if partitions else []
         except KafkaException as error:
             log.warning("committed offsets unknown, what is read again counts again: %s", error)
             committed = []

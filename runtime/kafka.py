@@ -64,6 +64,14 @@ MAX_RECORD_BYTES: Final = 1_048_576
 SEGMENTS_KEPT: Final = 5
 """A record outlives its topic's retention by at most this part of it (and the broker's interval between checks)."""
 
+COORDINATOR_MOVES: Final = frozenset(
+    {
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
+
 CALLBACKS: Final = frozenset({"on_commit", "error_cb", "stats_cb"})
 
 
@@ -374,6 +382,24 @@ class Ledger:
             session_id=session_id,
         )
         self._publisher.send_waiting(LEDGER, session_id, self._codec.encode(entry))
+
+
+def committed_offsets(
+    source: Consumer, places: Sequence[TopicPartition], *, timeout_s: float = 10.0
+) -> list[TopicPartition]:
+    """What the consumer's group has committed for ``places``; offsets below 0: nothing.
+
+    A group's coordinator that is moving (a young or restarted cluster's is for a moment) is asked again. Raises
+    KafkaException when ``timeout_s`` has passed.
+    """
+    until = time.monotonic() + timeout_s
+    while True:
+        try:
+            return list(source.committed(list(places), timeout=max(0.1, until - time.monotonic())))
+        except KafkaException as error:
+            if error.args[0].code() not in COORDINATOR_MOVES or time.monotonic() > until:
+                raise
+            time.sleep(0.05)  # waits for the cluster, with a deadline
 
 
 def is_fatal(error: KafkaError) -> bool:

@@ -57,6 +57,8 @@ SWEEP_US: Final = 60 * US
 FRESH_US: Final = 100_000
 """A held sample counts fully for this long, then ever less until it is no longer live."""
 
+CACHE_LINE: Final = 64
+"""Bytes that a processor reads from memory at once."""
 RING: Final = 12
 """Samples that a modality can be ahead of the oldest open tick; a full ring closes that tick."""
 LEDGER_TICKS: Final = 300

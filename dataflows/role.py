@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 COLLECT_EVERY: Final = 100_000
 """Objects that may come into being, more than go, before Python looks for cycles among them: a batch makes thousands
 that refer to nothing, and looking at them again and again took a sixteenth of the time."""
-EPOCH: Final = timedelta(seconds=1)
+EPOCH: Final = timedelta(seconds=2)
 """How often everything is made durable; a crash repeats at most so much, and latency does not depend on it."""
 
 

@@ -283,14 +283,14 @@ def advance(r: int, reason: int, end_us: int, state: Any, output: Any, work: Any
 
 
 @compiled
-def fetch(begin: int, end: int, rows: Any, lines: Any, state: Any) -> int:
+def fetch(begin: int, end: int, rows: Any, lines: Any, state: Any) -> np.int64:
     """Read what the records of ``rows[begin:end]`` will touch, so that it comes from memory at once, not bit by bit.
 
     Live, a batch has one record of each of many sessions, whose state other work has pushed out of the caches since:
-    waiting for it took half of the time. ``lines``: the state's rows as bytes. The sum only keeps the compiler from
-    leaving the reading out.
+    waiting for it took half of the time. ``lines``: the state's rows as bytes. The result only keeps the compiler
+    from leaving the reading out.
     """
-    total = 0
+    seen = np.int64(0)
     for i in range(begin, end):
         if rows[i] >= 0:
             row = lines[rows[i]]

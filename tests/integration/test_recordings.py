@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from analytics.recordings.container import Entry, Header, RecordingError
-from analytics.recordings.diffing import Tolerances, compare
-from analytics.recordings.frames import HOPS, FrameDecoder
+from analytics.recordings.frames import FrameDecoder
 from analytics.recordings.reading import Recording, open_recording
 from cli import sample
 from cli.recorder import record
@@ -30,7 +29,6 @@ from tests.support.signals import START_US, ended, session_log, started
 
 CLOCK = SystemClock()
 CODEC = Codec()
-ANY_HOPS = Tolerances([(pattern, float("inf")) for pattern in HOPS])
 
 
 def quiet(_line: str) -> None:
@@ -196,12 +194,22 @@ def test_media_is_inferred_anew_to_the_same_outputs(settings: Settings, media: R
     again = replay_in_process(recorded)
     assert again.difference is not None
     assert again.difference.identical
-    # A second time everything but the moments of working is the same.
+    # A second time the workers say the same but for the moments of working. Frames may differ where one worker was so
+    # far ahead of the other that fusion waited in vain: that is reported, by channel.
     second = replay_through_roles(settings, recorded_media(media, recorded, tmp_path), "media", 4.0, quiet)
     assert second.difference is not None
     assert not second.difference.only_in_a + second.difference.only_in_b
-    told = compare(first.frames, second.frames, ANY_HOPS)
-    assert told.tolerated, json.dumps(told.keys())
+    both = open_recording(write_recording(tmp_path / "second.afr", second.entries, header_of(media, second, 4.0)))
+    assert said_by_workers(both) == said_by_workers(recorded)
+
+
+def said_by_workers(recording: Recording) -> dict[tuple[str, int], tuple[int, object]]:
+    """Instant and payload of each signal, by modality and sequence."""
+    codec = Codec()
+    signals = [codec.decode(Signal, entry.value) for entry in recording.of(SIGNALS)]
+    return {
+        (type(signal.payload).__name__, signal.sequence): (signal.captured_at_us, signal.payload) for signal in signals
+    }
 
 
 def recorded_media(media: Recording, replayed: Recording, folder: Path) -> Recording:

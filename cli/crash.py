@@ -35,7 +35,8 @@ AIMS: Final = ("any", "any", "start", "fusing", "writing", "flushing", "snapshot
 START_S: Final = 1.6
 """A start takes about 1.2 s, so that kills fall into all of it and just behind."""
 WORK_S: Final = 1.2
-"""How long a process may work before a kill: two epochs, so that most of them close one."""
+"""How long a process may work before a kill, and then lies in wait of one: an epoch lasts longer than that, so many
+processes close none, and their work is done again by the next."""
 AIM_S: Final = 1.5
 """How long to lie in wait for a phase before killing anyway."""
 AIM_BLUR_S: Final = 0.002

@@ -23,10 +23,12 @@ from runtime.kafka import (
     offset_ranges,
     partition_count,
 )
+from runtime.keystore import KeyRing, key_store
 from runtime.registry import codec
+from runtime.sealed_media import opened
 from runtime.settings import Settings
 from schemas.codec import HISTORY_FOLDER, Codec, DecodeError, fingerprint, schema_text
-from schemas.records import TOP_LEVEL, ClientEvent, SessionEnded, SessionStarted, Signal
+from schemas.records import TOP_LEVEL, AudioChunk, ClientEvent, SessionEnded, SessionStarted, Signal, VideoFrame
 from schemas.topics import (
     AVATAR_FRAMES,
     CLIENT_EVENTS,
@@ -40,6 +42,7 @@ from schemas.topics import (
 READ_AT_ONCE: Final = 1_000
 READ_S: Final = 0.5
 RECORDED: Final[tuple[Topic, ...]] = (SIGNALS, AVATAR_FRAMES, MEDIA_AUDIO, MEDIA_VIDEO)
+MEDIA: Final[Mapping[Topic, type[AudioChunk | VideoFrame]]] = {MEDIA_AUDIO: AudioChunk, MEDIA_VIDEO: VideoFrame}
 LIBRARIES: Final = ("numpy", "numba", "fastavro", "bytewax", "onnxruntime", "ai-edge-litert")
 MAX_SESSIONS: Final = 10_000
 FUSED_S: Final = 30.0
@@ -172,6 +175,7 @@ class _Log:
         self._settings = settings
         self._sessions = sessions
         self._wire, self._plain = codec(settings), Codec()
+        self._keys = KeyRing(key_store(settings.data_dir))
         count = partition_count(settings, SIGNALS)
         self._partitions = sorted({murmur2_partition(name.encode(), count) for name in sessions})
 
@@ -245,22 +249,38 @@ class _Log:
         for partition in self._partitions:
             for message in self._messages(topic, only=partition):
                 if message is not None and (name := _key(message)) in sessions:
-                    found.append(self._entry(topic, name, message))
+                    entry = self._entry(topic, name, message)
+                    if entry is not None:
+                        found.append(entry)
                     if len(found) >= READ_AT_ONCE:
                         yield from found
                         found.clear()
         yield from found
 
-    def _entry(self, topic: Topic, name: str, message: Message) -> Entry:
+    def _entry(self, topic: Topic, name: str, message: Message) -> Entry | None:
+        """The record as it is to be kept; None for media that cannot be opened any more: its key was destroyed."""
         value = bytes(message.value() or b"")
         if self._settings.schema_registry_url:
             # A registry's ids mean nothing elsewhere.
             cls = TOP_LEVEL[topic_specs()[topic].schema]
             with suppress(DecodeError):
                 value = self._plain.encode(self._wire.decode(cls, value))
+        if topic in MEDIA:
+            opened = self._opened(topic, value)
+            if opened is None:
+                return None
+            value = opened
         return Entry(
             topic, int(message.partition() or 0), int(message.offset() or 0), message.timestamp()[1], name, value
         )
+
+    def _opened(self, topic: Topic, value: bytes) -> bytes | None:
+        """A media record with its sound or picture in the clear; bytes that are no such record as they are."""
+        try:
+            record = opened(self._plain.decode(MEDIA[topic], value), self._keys)
+        except DecodeError:
+            return value
+        return None if record is None else self._plain.encode(record)
 
     def _messages(
         self, topic: Topic, *, only: int | None = None, until: Callable[[], bool] | None = None

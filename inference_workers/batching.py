@@ -1,7 +1,7 @@
 """Micro-batches across sessions, and keep-newest for what comes too late. Pure: time is an argument."""
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -75,6 +75,13 @@ class MicroBatcher(Generic[T]):
         if len(self._queues) >= self.policy.max_batch:
             return 0
         return min(queue[0].taken_at_us for queue in self._queues.values()) + self.policy.max_wait_us
+
+    def discard(self, unwanted: Callable[[Hashable], bool]) -> list[T]:
+        """Let go of what waits of sessions that are unwanted; returns it, in order by session."""
+        found = [waiting.item for session, queue in self._queues.items() if unwanted(session) for waiting in queue]
+        self._queues = {session: queue for session, queue in self._queues.items() if not unwanted(session)}
+        self._size -= len(found)
+        return found
 
     def take(self) -> list[T]:
         """The next batch, whether it is ready or not; empty if nothing waits."""

@@ -1,7 +1,7 @@
 """What the face worker does with pictures: wait for a batch, decode, infer, describe. Pure of Kafka and of clocks."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -84,6 +84,12 @@ class FaceProcessor:
     def forget(self, partitions: Sequence[int]) -> None:
         gone = set(partitions)
         self._sessions = {name: held for name, held in self._sessions.items() if held.partition not in gone}
+
+    def erase(self, gone: Callable[[str], bool], outbox: Outbox) -> None:
+        self._account_stale(outbox)
+        for item in self._batcher.discard(lambda session: gone(str(session))):
+            outbox.account(item, Outcome.ERASED)
+        self._sessions = {name: held for name, held in self._sessions.items() if not gone(name)}
 
     def _account_stale(self, outbox: Outbox) -> None:
         for item in self._stale:

@@ -10,15 +10,18 @@ other: the older one ends with BrokerError.
 
 A broker that goes away is waited for: up to 120 s of output is held in the producer's bounded queue. After that
 DeliveryFailed ends the process, and the next one begins at the last committed offset.
+
+Sound and pictures come sealed with their session's keys (:mod:`runtime.keystore`) and are opened here. Where the key
+was destroyed the item is accounted as erased, and what the processor knows of the session is let go of.
 """
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 from runtime.clock import Clock
-from runtime.errors import BrokerError, DeliveryFailed
+from runtime.errors import BrokerError, DeliveryFailed, KeyStoreError, SealBroken
 from runtime.kafka import (
     Consumer,
     DeadLetterBox,
@@ -32,10 +35,12 @@ from runtime.kafka import (
     consumer,
     is_fatal,
 )
+from runtime.keystore import PURPOSE_OF, KeyRing, key_store
 from runtime.lifecycle import Role
 from runtime.registry import codec
+from runtime.sealed_media import Media, opened, with_media
 from schemas.codec import Codec, DecodeError
-from schemas.records import AudioChunk, Payload, Signal, VideoFrame
+from schemas.records import Payload, Signal
 from schemas.topics import SIGNALS, Topic
 from schemas.vocabulary import Modality, Outcome, Stage
 
@@ -43,12 +48,13 @@ log = logging.getLogger(__name__)
 
 FENCED_AGAIN_US: Final = 60_000_000
 CHECKPOINT_US: Final = 1_000_000
+LOOK_AT_KEYS_US: Final = 100_000
+"""How often the key store is asked whether keys were destroyed."""
 IDLE_POLL_S: Final = 0.1
 TAKE_AT_MOST: Final = 500
 STOP_FLUSH_S: Final = 5.0
 COMMITTED_TIMEOUT_S: Final = 10.0
 
-Media = AudioChunk | VideoFrame
 R = TypeVar("R", bound=Media)
 R_co = TypeVar("R_co", bound=Media, covariant=True)
 R_contra = TypeVar("R_contra", bound=Media, contravariant=True)
@@ -126,6 +132,10 @@ class Processor(Protocol[R_contra]):
         """Free the state of sessions in these partitions: another worker has them now."""
         ...
 
+    def erase(self, gone: Callable[[str], bool], outbox: Outbox) -> None:
+        """Free the state of sessions of which ``gone`` says so, and what waits of them, accounted as erased."""
+        ...
+
 
 class KafkaOutbox:
     """The outbox of a real worker."""
@@ -180,13 +190,9 @@ class KafkaOutbox:
             partition=item.partition,
             offset=item.offset,
             key=record.session_id.encode(),
-            value=self._codec.encode(_without_media(record)),
+            value=self._codec.encode(with_media(record, b"")),
             error=error,
         )
-
-
-def _without_media(record: Media) -> Media:
-    return replace(record, pcm=b"") if isinstance(record, AudioChunk) else replace(record, jpeg=b"")
 
 
 class MemberFenced(BrokerError):  # noqa: N818 - a condition, and the field's word for it
@@ -227,6 +233,9 @@ class Worker(Generic[R]):
             modality=modality,
             source=source,
         )
+        self._purpose = PURPOSE_OF[modality]
+        self._keys = KeyRing(key_store(role.settings.data_dir))
+        self._looked_us = 0
         self._positions: dict[int, int] = {}  # next offset to take, of the partitions that are ours
         self._committed: dict[int, tuple[int, int]] = {}  # as last asked for: offset, and what is accounted below
         self._rejoined = False
@@ -280,6 +289,7 @@ class Worker(Generic[R]):
         while not self._role.stop.is_set():
             now_us = self._clock.now_us()
             wait_s = IDLE_POLL_S if due_us is None else min(max((due_us - now_us) / 1e6, 0.0), IDLE_POLL_S)
+            self._look_at_keys()
             self._take(feed, wait_s)
             due_us = self._processor.run(self._clock.now_us(), self._outbox)
             self._publisher.poll()
@@ -320,8 +330,40 @@ class Worker(Generic[R]):
                 self._letters.put(message, self._topic, str(bad))
                 self._outbox.note(session, Outcome.UNREADABLE)
         else:
-            self._processor.accept(Taken(record, partition, offset, now_us, accounted))
+            opened = self._opened(record, partition, offset, accounted=accounted)
+            if opened is not None:
+                self._processor.accept(Taken(opened, partition, offset, now_us, accounted))
         self._positions[partition] = offset + 1
+
+    def _opened(self, record: R, partition: int, offset: int, *, accounted: bool) -> R | None:
+        """The record with its media in the clear; None if it cannot be opened, which is accounted for."""
+        error = ""
+        try:
+            found = opened(record, self._keys)
+            if found is not None:
+                return found
+            gone = self._purpose in self._keys.store.destroyed(record.session_id)
+            outcome = Outcome.ERASED if gone else Outcome.NO_KEY
+        except SealBroken as broken:
+            outcome, error = Outcome.UNDECODABLE, str(broken)
+        except KeyStoreError as away:
+            # Without the store nothing can be opened: a new process may find it again.
+            raise BrokerError(f"sound and pictures cannot be opened: {away}") from away
+        if not accounted:
+            self._outbox.note(record.session_id, outcome, record.sequence)
+            if error:
+                self._outbox.dead_letter(Taken(record, partition, offset, 0), error)
+        return None
+
+    def _look_at_keys(self) -> None:
+        now_us = self._clock.now_us()
+        if now_us - self._looked_us < LOOK_AT_KEYS_US:
+            return
+        self._looked_us = now_us
+        if self._keys.refresh():
+            self._processor.erase(
+                lambda session_id: self._purpose in self._keys.store.destroyed(session_id), self._outbox
+            )
 
     def _on_error(self, error: KafkaError) -> None:
         if is_fatal(error):

@@ -1,5 +1,6 @@
 """The edge's HTTP and WebSocket interface (FastAPI); errors become problem+json or close codes here."""
 
+import logging
 import secrets
 from collections import OrderedDict
 from functools import partial
@@ -25,13 +26,15 @@ from ingest.sessions import ON_DEVICE, SessionOver
 from ingest.webrtc import ice
 from ingest.webrtc.peers import Peers
 from ingest.webrtc.signalling import add_whip
-from runtime.errors import TokenError
+from runtime.errors import KeyStoreError, TokenError
 from runtime.origins import origin_allowed
 from runtime.rates import TokenBucket
 from runtime.tokens import Grant, Scope, bearer
 from schemas.close_codes import CloseCode
 from schemas.fusion_config import ConfigError, FusionConfig, MappingName
 from schemas.vocabulary import Modality
+
+log = logging.getLogger(__name__)
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "web" / "dist"
 TENANT: Final = "default"
@@ -220,6 +223,10 @@ def _add_sessions(app: FastAPI, edge: Edge) -> None:
         except BrokerAway as error:
             edge.rejected("broker_unavailable")
             raise _unavailable(str(error)) from error
+        except KeyStoreError as error:
+            log.exception("no session can start")
+            edge.rejected("no_key_store")
+            raise _unavailable("the edge cannot make the session's keys") from error
         ingest_url = edge.settings.public_ingest_url or str(request.base_url)
         egress_url = edge.settings.public_egress_url
         webrtc = edge.settings.max_peers > 0 and body.timeline == "live"
@@ -301,7 +308,7 @@ def _add_media(app: FastAPI, edge: Edge) -> None:
             _check_origin(edge, socket.headers)
             grant = _grant(edge, socket.headers, socket.query_params.get("token"))
             grant.require(session_id, "manage")
-            session = edge.sessions.take_up(grant, edge.clock.now_us())
+            session = edge.take_up(grant)
         except Problem as problem:
             await close(socket, CloseCode.FORBIDDEN, f"{problem.title}: {problem.detail}")
             return

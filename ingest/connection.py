@@ -16,6 +16,7 @@ import orjson
 from ingest.edge import BrokerAway, Edge, TooSoon
 from ingest.intake import WIRE_NAMES, BrokerStalled, Intake, TooManyRefused
 from ingest.sessions import Session, SessionOver
+from runtime.logs import session_tag
 from runtime.tokens import Grant
 from schemas import media_framing
 from schemas.close_codes import CloseCode
@@ -41,6 +42,7 @@ CLOSE_FOR: Final[Mapping[Outcome, CloseCode]] = {
     Outcome.NO_CONSENT: CloseCode.FORBIDDEN,
     Outcome.ON_DEVICE: CloseCode.FORBIDDEN,
     Outcome.UNSUPPORTED: CloseCode.MALFORMED,
+    Outcome.ERASED: CloseCode.SESSION_ENDED,
 }
 """How a connection is closed that sends too many items that are refused for this reason."""
 
@@ -94,7 +96,7 @@ class Connection:
                     closing = _outcome(task)
             if closing is not None and closing.code not in QUIET:
                 self._edge.rejected(closing.code.name.lower())
-                log.info("media connection of session %s closed: %s", session_id, closing.reason)
+                log.info("media connection of session %s closed: %s", session_tag(session_id), closing.reason)
             return closing
         finally:
             for task in tasks:
@@ -250,7 +252,7 @@ class Connection:
             await self._send({"type": "calibration_reset", "captured_at_us": instant})
 
     async def _on_consent(self, message: Mapping[str, Any], received_us: int) -> None:
-        """Withdraw consent; what waits of the modality is dropped, not sent."""
+        """Withdraw consent: what waits of the modality is dropped, and what was sent of it is erased."""
         session, edge = self.session, self._edge
         asked = {scope: message.get(scope) for scope in ("audio", "video", "store_raw")}
         if any(value is not None and not isinstance(value, bool) for value in asked.values()):
@@ -265,6 +267,8 @@ class Connection:
         for modality in Modality:
             if not session.consent.allows(modality):
                 self.intake.give_up(modality, Outcome.NO_CONSENT)
+                if before.allows(modality):
+                    await edge.withdraw(session.session_id, modality)
         left = sorted(session.consent.scopes())
         if session.consent.nothing_left():
             edge.event(session, "opt_out", received_us, self._client_id, detail="")

@@ -8,10 +8,13 @@ from typing import Final, Protocol
 from ingest.courier import Courier
 from ingest.features import FeatureWriter
 from ingest.outbox import Outbox
-from ingest.sessions import Ending, Session, Sessions
+from ingest.sessions import Ending, Session, SessionOver, Sessions
 from runtime.clock import Clock
+from runtime.erasures import Erasures
 from runtime.errors import BrokerError, QueueFull
 from runtime.kafka import Ledger, Publisher
+from runtime.keystore import PURPOSE_OF, KeyRing, key_store
+from runtime.logs import session_tag
 from runtime.metrics import Metrics
 from runtime.settings import Settings
 from runtime.tokens import Grant, Tokens
@@ -28,7 +31,7 @@ from schemas.records import (
     Signal,
 )
 from schemas.topics import CLIENT_EVENTS, SIGNALS
-from schemas.vocabulary import Outcome, Stage
+from schemas.vocabulary import Modality, Outcome, Stage
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +73,9 @@ class Edge:
         self.features = FeatureWriter(self.codec)
         self.tokens = Tokens(settings.token_key)
         self.sessions = sessions or Sessions()
+        store = key_store(settings.data_dir)
+        self.keys = KeyRing(store)
+        self._erasures = Erasures(store)
         self.connections: dict[str, Connection] = {}
         self._outboxes: dict[str, Outbox] = {}
         self.ready = False
@@ -109,10 +115,12 @@ class Edge:
         calibration: Calibration | None = None,
         deadline_s: float = ACKNOWLEDGEMENT_S,
     ) -> None:
-        """Write SessionStarted and return once it is acknowledged; raises BrokerAway.
+        """Make the session's keys, write SessionStarted and return once it is acknowledged.
 
-        Who holds a token for the session may therefore take it for started, whichever edge they talk to.
+        Raises BrokerAway, KeyStoreError. Who holds a token for the session may therefore take it for started, whichever
+        edge they talk to.
         """
+        await asyncio.to_thread(self.keys.store.create, grant.session_id)
         started = SessionStarted(
             tenant=grant.tenant,
             subject=subject,
@@ -128,6 +136,18 @@ class Edge:
         if not await self._signal_kept(grant.session_id, grant.started_at_us, started, deadline_s):
             raise BrokerAway("the session could not be recorded: Kafka does not answer")
         self.sessions.take_up(grant, self.clock.now_us())
+
+    def take_up(self, grant: Grant) -> Session:
+        """The session of a verified token; raises SessionOver, also if it was erased, and KeyStoreError."""
+        if self.keys.erased(grant.session_id):
+            raise SessionOver("deleted")
+        return self.sessions.take_up(grant, self.clock.now_us())
+
+    async def withdraw(self, session_id: str, modality: Modality) -> None:
+        """Have what there is of a modality erased whose consent was withdrawn; its key is gone when this returns."""
+        scope = PURPOSE_OF[modality]
+        assert scope != "record"
+        await asyncio.to_thread(self._erasures.ask, session_id, scope, "consent", now_us=self.clock.now_us())
 
     async def reset_calibration(self, grant: Grant, *, deadline_s: float = ACKNOWLEDGEMENT_S) -> int:
         """Have a session's calibration learned anew, and return once that is in the log.
@@ -146,7 +166,7 @@ class Edge:
         if not self.sessions.end(session_id, reason, self.clock.now_us()):
             return False
         self._outboxes.pop(session_id, None)
-        log.info("session %s ends: %s", session_id, reason)
+        log.info("session %s ends: %s", session_tag(session_id), reason)
         connection = self.connections.get(session_id)
         if connection is not None:
             connection.session_ended(reason)
@@ -171,7 +191,7 @@ class Edge:
         try:
             self._publisher.send(CLIENT_EVENTS, event.session_id, self.codec.encode(event))
         except QueueFull:
-            log.exception("client event %s of session %s is lost", event.kind, event.session_id)
+            log.exception("client event %s of session %s is lost", event.kind, session_tag(event.session_id))
 
     async def _signal_kept(
         self, session_id: str, captured_us: int, payload: SessionStarted | SessionControl, deadline_s: float
@@ -216,7 +236,8 @@ class Edge:
     def _publish_ending(self, ending: Ending) -> None:
         def settled(acknowledged: bool) -> None:
             if not acknowledged:
-                log.error("the end of session %s is lost: fusion frees it after 15 min of silence", ending.session_id)
+                tag = session_tag(ending.session_id)
+                log.error("the end of session %s is lost: fusion frees it after 15 min of silence", tag)
 
         try:
             self._signal(ending.session_id, ending.captured_at_us, SessionEnded(ending.reason), settled)
@@ -244,6 +265,8 @@ class Edge:
         while True:
             await asyncio.sleep(HOUSEKEEPING_S)
             now = self.clock.now_us()
+            if self.keys.refresh():
+                self._end_erased()
             for session_id, reason in self.sessions.overdue(now):
                 self.end_session(session_id, reason)
             for ending in self.sessions.endings_due(now):
@@ -253,6 +276,15 @@ class Edge:
             if since_ledger >= LEDGER_S:
                 since_ledger = 0.0
                 await self._write_ledger()
+
+    def _end_erased(self) -> None:
+        """End sessions that were erased elsewhere; what waits of them is dropped."""
+        for session in self.sessions:
+            if self.keys.erased(session.session_id):
+                outbox = self.outbox(session)
+                for modality in Modality:
+                    outbox.give_up(modality, Outcome.ERASED)
+                self.end_session(session.session_id, "deleted")
 
     async def _write_ledger(self) -> None:
         # A full queue makes the write wait: never in the event loop. What is noted meanwhile goes to the next one.

@@ -11,6 +11,8 @@ from ingest.edge import Edge
 from ingest.features import HOP_US, read_face, read_speech
 from ingest.outbox import Item
 from ingest.sessions import Session
+from runtime.keystore import PURPOSE_OF
+from runtime.sealing import media_binding
 from schemas.media_framing import MediaKind, MediaMessage
 from schemas.records import AudioChunk, VideoFrame
 from schemas.topics import MEDIA_AUDIO, MEDIA_VIDEO, SIGNALS
@@ -41,7 +43,7 @@ class TooManyRefused(Exception):  # noqa: N818 - a condition
 
 
 class Intake:
-    """Admits the media of one connection. Every item gets exactly one outcome in the ledger."""
+    """Admits the media of one connection and seals it. Every item gets exactly one outcome in the ledger."""
 
     def __init__(self, edge: Edge, session: Session, notice: Notice) -> None:
         self._edge = edge
@@ -163,7 +165,11 @@ class Intake:
         received_us: int,
     ) -> Item:
         session, encode = self._session, self._edge.codec.encode
+        seal = self._edge.keys.made(session.session_id, PURPOSE_OF[modality])
+        if seal is None:
+            raise Refused(Outcome.ERASED, f"{WIRE_NAMES[modality]} of this session was erased")
         session.in_order(modality, sequence)
+        bound_to = media_binding(session.session_id, modality, sequence)
         length_us = 0 if modality is Modality.FACE else len(payload) * 1_000 // BYTES_PER_MS
         session.media_end_us = max(session.media_end_us, captured_us + length_us)
 
@@ -176,7 +182,8 @@ class Intake:
                     sample_rate_hz=SAMPLE_RATE_HZ,
                     sequence=sequence,
                     session_id=session.session_id,
-                    pcm=payload,
+                    pcm=seal.seal(payload, bound_to),
+                    sealed=True,
                 )
             )
 
@@ -190,7 +197,8 @@ class Intake:
                     height=size[1],
                     sequence=sequence,
                     session_id=session.session_id,
-                    jpeg=payload,
+                    jpeg=seal.seal(payload, bound_to),
+                    sealed=True,
                 )
             )
 

@@ -11,6 +11,8 @@ AffectstreamError
 ├── RecoveryError        what a restarted role would go on from is missing, damaged or belongs elsewhere
 │   └── OwnershipLost    another process fuses these partitions now
 ├── TokenError           a token that does not open what it was shown to
+├── KeyStoreError        the keys of sessions cannot be read or written
+├── SealBroken           a sealed value was altered, moved, or sealed with another key
 └── ModelError           a model file is missing, altered or does not answer as its manifest says
 
 Messages say what, where and what to do, and carry facts rather than protocol codes: the edge translates.
@@ -63,6 +65,14 @@ class TokenError(AffectstreamError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class KeyStoreError(AffectstreamError):
+    """The keys of sessions cannot be read or written; nothing was changed."""
+
+
+class SealBroken(AffectstreamError):  # noqa: N818 - a condition, and the field's word for it
+    """A sealed value that does not open with this key: altered, moved, or sealed with another."""
 
 
 class ModelError(AffectstreamError):

@@ -1,10 +1,15 @@
 """Logging: one line an event on stderr, as text for people or JSON for machines. Never personal data, never secrets."""
 
+import hashlib
 import json
 import logging
+import secrets
 import sys
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
+
+TAG_KEY: Final = secrets.token_bytes(16)
+"""Of this process: what stands in logs cannot be traced to a session later."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -38,3 +43,11 @@ def configure_logs(role: str, log_format: Literal["text", "json"], level: str) -
     root.setLevel(level)
     for noisy in ("httpx", "httpcore", "matplotlib", "numba", "websockets"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def session_tag(session_id: str) -> str:
+    """Stands for a session in logs: the same throughout one process, and nothing to anybody without its memory.
+
+    Logs outlive an erasure, so they must not name what was erased.
+    """
+    return hashlib.blake2b(session_id.encode(), key=TAG_KEY, digest_size=5).hexdigest()

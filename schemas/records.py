@@ -23,7 +23,10 @@ ClientEventKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class AudioChunk:
-    """Mono PCM16 of one session, 20 to 60 ms; ``captured_at_us`` is the instant of its first sample."""
+    """Mono PCM16 of one session, 20 to 60 ms; ``captured_at_us`` is the instant of its first sample.
+
+    ``sealed``: ``pcm`` is encrypted with the session's key for sound (:mod:`runtime.sealing`).
+    """
 
     captured_at_us: int
     received_at_us: int
@@ -32,11 +35,12 @@ class AudioChunk:
     sequence: int
     session_id: str
     pcm: bytes
+    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class VideoFrame:
-    """One JPEG picture of one session."""
+    """One JPEG picture of one session; ``sealed``: encrypted with the session's key for pictures."""
 
     captured_at_us: int
     received_at_us: int
@@ -46,6 +50,7 @@ class VideoFrame:
     sequence: int
     session_id: str
     jpeg: bytes
+    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

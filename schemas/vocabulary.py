@@ -189,6 +189,8 @@ class Outcome(StrEnum):
     UNDECODABLE = "undecodable"
     GAP = "gap"
     ENGINE_ERROR = "engine_error"
+    ERASED = "erased"
+    NO_KEY = "no_key"
     # fusion
     LATE = "late"
     DUPLICATE = "duplicate"

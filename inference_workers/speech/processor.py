@@ -11,7 +11,7 @@ sessions do not fall due together.
 import logging
 import zlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -168,6 +168,14 @@ class SpeechProcessor:
         for name in [name for name, session in self._sessions.items() if session.partition in partitions]:
             self._free(name)
         self._arrived = [item for item in self._arrived if item.partition not in partitions]
+
+    def erase(self, gone: Callable[[str], bool], outbox: Outbox) -> None:
+        for item in self._arrived:
+            if gone(item.record.session_id):
+                outbox.account(item, Outcome.ERASED)
+        self._arrived = [item for item in self._arrived if not gone(item.record.session_id)]
+        for name in [name for name in self._sessions if gone(name)]:
+            self._free(name)
 
     def needed_from(self, partition: int) -> int | None:
         offsets = [s.marks[0][1] for s in self._sessions.values() if s.partition == partition and s.marks]

@@ -23,6 +23,7 @@ from ingest.webrtc.media import PeerMedia
 from ingest.webrtc.offer import MAX_CANDIDATES, MODALITIES, Fragment, Offer, OfferError, with_baseline
 from ingest.webrtc.receiving.pool import MediaPool
 from ingest.webrtc.receiving.reception import Reception, receive
+from runtime.logs import session_tag
 from schemas.close_codes import CloseCode
 from schemas.vocabulary import Modality
 
@@ -127,7 +128,9 @@ class Peer:
 
     def _unusable(self, error: Exception) -> OfferError:
         """On hostile text aiortc raises what it happens to; what it says may quote that text."""
-        log.info("an offer of session %s cannot be used: %s", self.session.session_id, type(error).__name__)
+        log.info(
+            "an offer of session %s cannot be used: %s", session_tag(self.session.session_id), type(error).__name__
+        )
         return OfferError(400, "malformed_sdp", f"the offer cannot be used: {CODECS}")
 
     async def trickle(self, fragment: Fragment) -> None:
@@ -247,7 +250,7 @@ class Peer:
         try:
             await avatar.serve(self._feed, self.session.session_id, expires_at_us)
         except Exception:
-            log.exception("the avatar channel of session %s failed", self.session.session_id)
+            log.exception("the avatar channel of session %s failed", session_tag(self.session.session_id))
             avatar.close(CloseCode.UNAVAILABLE, "the avatar cannot be shown now")
             channel.close()
         finally:
@@ -267,6 +270,7 @@ class Peer:
     async def _watch_over(self) -> None:
         """Return when the peer has gone, or was not there in time."""
         edge, session_id = self._edge, self.session.session_id
+        tag = session_tag(session_id)
         await _first(self._connected, self._gone, timeout_s=HANDSHAKE_S)
         if not self._connected.is_set():
             if not self.failure:
@@ -275,16 +279,16 @@ class Peer:
                 self.failure = f"no connection within {HANDSHAKE_S:g} s" if late else "no connection"
                 self.failure += f" (ICE {state}): is UDP open between client and edge, or a TURN server set?"
             edge.rejected("handshake")
-            log.warning("peer %s of session %s: %s", self.connection_id, session_id, self.failure)
+            log.warning("peer %s of session %s: %s", self.connection_id, tag, self.failure)
             return
-        log.info("session %s: WebRTC peer %s is connected", session_id, self.connection_id)
+        log.info("session %s: WebRTC peer %s is connected", tag, self.connection_id)
         self._heard_us = edge.clock.now_us()
         while not self._gone.is_set():
             await _first(self._gone, timeout_s=LOOK_S)
             silent_us = edge.clock.now_us() - max(self._heard_us, self._media.heard_us)
             if silent_us > SILENCE_US:
                 edge.rejected("vanished")
-                log.info("peer %s of session %s has vanished", self.connection_id, session_id)
+                log.info("peer %s of session %s has vanished", self.connection_id, tag)
                 edge.end_session(session_id, "idle")
                 return
 

@@ -151,7 +151,7 @@ class Peers:
         try:
             await peer.serve()
         except Exception:
-            log.exception("WebRTC peer %s of session %s failed", peer.connection_id, peer.session.session_id)
+            log.exception("WebRTC peer %s failed", peer.connection_id)
             peer.failure = peer.failure or "the edge failed: see its log"
         finally:
             del self._peers[peer.connection_id]

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from cli.broker import EmbeddedKafka, prepare
 from inference_workers import models
 from runtime.clock import SystemClock
 from runtime.kafka import Publisher, consumer, ensure_topics
+from runtime.keystore import KeyRing, key_store
+from runtime.sealing import media_binding
 from runtime.settings import Settings
 from schemas.codec import Codec
 from schemas.records import DeadLetter, LedgerEntry, Signal, VideoFrame
 from schemas.topics import DEAD_LETTERS, LEDGER, MEDIA_VIDEO, SIGNALS
-from schemas.vocabulary import EMOTIONS
+from schemas.vocabulary import EMOTIONS, Modality
 from tests.support.cameras import Cameras, frame
 from tests.support.edges import log_of
 from tests.support.faces import astronaut, blank, jpeg, moved
@@ -262,3 +265,53 @@ def test_a_fenced_worker_joins_its_group_anew_and_accounts_for_every_picture(set
         cameras.stop()
         sent = cameras.sent
         ledger.until(lambda found: set(accounted(found, "ann")) == set(range(sent)))
+
+
+def sealed(settings: Settings, record: VideoFrame) -> VideoFrame:
+    """The record as the edge writes it."""
+    seal = KeyRing(key_store(settings.data_dir)).made(record.session_id, "video")
+    assert seal is not None
+    bound_to = media_binding(record.session_id, Modality.FACE, record.sequence)
+    return replace(record, jpeg=seal.seal(record.jpeg, bound_to), sealed=True)
+
+
+def test_sealed_pictures_are_opened_and_what_has_no_key_is_counted_only(settings, film):
+    now_us = SystemClock().now_us()
+    records = [sealed(settings, frame(name, n, film[0], now_us)) for n in range(3) for name in ("ann", "ben")]
+    erased = [replace(record, session_id="gone") for record in records[:2]]
+    key_store(settings.data_dir).destroy("gone")
+    foreign = replace(records[0], session_id="eve")
+    moved_on = replace(records[0], sequence=3)
+    with (
+        running("face-worker", settings) as worker,
+        log_of(settings, SIGNALS, Signal) as signals,
+        log_of(settings, LEDGER, LedgerEntry) as ledger,
+        log_of(settings, DEAD_LETTERS, DeadLetter) as letters,
+    ):
+        publish(settings, [*records, *erased, foreign, moved_on])
+        ledger.until(lambda found: sum(outcomes(found).values()) == 10)
+        told = outcomes(ledger.records)
+        assert {key: count for key, count in told.items() if key[1] not in {"used", "stale"}} == {
+            ("gone", "erased"): 2,
+            ("eve", "no_key"): 1,
+            ("ann", "undecodable"): 1,
+        }
+        assert signals.until(lambda found: {record.session_id for record in found} == {"ann", "ben"})
+        # Only what was tampered with is set aside, and without the picture.
+        (letter,) = letters.until(lambda found: found)
+        kept = CODEC.decode(VideoFrame, letter.value)
+        assert (kept.session_id, kept.sequence, kept.jpeg, kept.sealed) == ("ann", 3, b"", False)
+
+        # Erased while the worker goes on: it notices by itself.
+        key_store(settings.data_dir).destroy("ben", ["video"])
+        later = [sealed_with(records[1], n) for n in range(3, 300)]
+        eventually(
+            lambda: publish(settings, [later.pop(0)]) or outcomes(ledger.read())["ben", "erased"] >= 1,
+            what="the worker to take notice",
+            every_s=0.05,
+        )
+        assert "ben" not in worker.log()
+
+
+def sealed_with(record: VideoFrame, sequence: int) -> VideoFrame:
+    return replace(record, sequence=sequence)

@@ -17,10 +17,12 @@ from egress.feed import ChannelFeed
 from ingest import role as ingest_role
 from runtime.clock import Clock, SystemClock
 from runtime.kafka import TopicPartition, consumer
+from runtime.keystore import KeyRing, key_store
 from runtime.lifecycle import Role
+from runtime.sealed_media import opened
 from runtime.settings import Settings
 from schemas.codec import Codec
-from schemas.records import Record
+from schemas.records import AudioChunk, Record, VideoFrame
 from schemas.topics import Topic
 from tests.support.waiting import eventually
 
@@ -103,11 +105,12 @@ def egress(settings: Settings, *, clock: Clock | None = None) -> Any:
 
 
 class Log:
-    """Everything in a topic, read from its beginning."""
+    """Everything in a topic, read from its beginning; media in the clear."""
 
     def __init__(self, settings: Settings, topic: Topic, record: type[R]) -> None:
         self._record = record
         self._codec = Codec()
+        self._keys = KeyRing(key_store(settings.data_dir))
         self._consumer = consumer(settings, f"reader-{topic}-{time.monotonic_ns()}")
         self._consumer.assign([TopicPartition(settings.topic(topic), p, 0) for p in range(settings.partitions)])
         self.records: list[Any] = []
@@ -117,7 +120,11 @@ class Log:
         message = self._consumer.poll(0.05)
         while message is not None:
             if message.error() is None:
-                self.records.append(self._codec.decode(self._record, message.value()))
+                record = self._codec.decode(self._record, message.value())
+                if isinstance(record, AudioChunk | VideoFrame):
+                    assert record.sealed, "media must not stand in the log in the clear"
+                    record = opened(record, self._keys)
+                self.records.append(record)
             message = self._consumer.poll(0.01)
         return self.records
 

@@ -70,3 +70,12 @@ def test_a_recording_is_never_stale_but_fills_the_room(batcher):
     assert batcher.room() == 0
     assert batcher.take() == ["a0"]
     assert batcher.room() == 1
+
+
+def test_what_waits_of_a_session_can_be_let_go_of(batcher):
+    for ms, name in ((100, "a0"), (101, "a1")):
+        add(batcher, "a", name, ms)
+    add(batcher, "b", "b0", 102)
+    assert batcher.discard(lambda session: session == "a") == ["a0", "a1"]
+    assert len(batcher) == 1
+    assert batcher.take() == ["b0"]

@@ -156,3 +156,15 @@ def test_a_session_that_is_silent_is_freed(bench):
     bench.give("a", 1, FORGET_AFTER_US // MS + 20_000)
     bench.run(FORGET_AFTER_US // MS + 20_010)
     assert bench.outbox.signals[-1].payload.track_id == 1
+
+
+def test_what_waits_of_an_erased_session_is_accounted_and_its_state_freed(bench):
+    bench.give("a", 0, 100)
+    bench.run(105)
+    bench.give("a", 1, 110)
+    bench.give("b", 0, 110)
+    bench.processor.erase(lambda session: session == "a", bench.outbox)
+    bench.run(115)
+    assert bench.outcomes("a") == [(0, Outcome.USED), (1, Outcome.ERASED)]
+    assert bench.outcomes("b") == [(0, Outcome.USED)]
+    assert set(bench.processor._sessions) == {"b"}

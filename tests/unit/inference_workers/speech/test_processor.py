@@ -303,3 +303,16 @@ def test_too_many_sessions_forget_the_one_silent_the_longest(bench, monkeypatch)
     bench.hear(VOICE[:3_200], "b", T0 + 300_000, first_sequence=10)
     first = (T0 + 120_000) // HOP_US + 1
     assert [signal.sequence for signal in bench.signals("b")] == list(range(first, first + 9))
+
+
+def test_what_waits_of_an_erased_session_is_accounted_and_its_sound_freed(bench):
+    bench.hear(VOICE[:16_000])
+    bench.hear(VOICE[:16_000], session="b")
+    before = len(bench.signals())
+    bench.give(*list(chunks(VOICE, "a", T0 + 1_000_000))[:3])
+    bench.processor.erase(lambda session: session == "a", bench.outbox)
+    bench.run()
+    assert [outcome for name, _, outcome in bench.outbox.accounts if name == "a"][-3:] == [Outcome.ERASED] * 3
+    assert len(bench.signals()) == before
+    assert set(bench.processor._sessions) == {"b"}
+    assert bench.processor.needed_from(0) is not None, "the other session's sound is still protected"

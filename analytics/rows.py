@@ -357,7 +357,10 @@ def _sessions(records: Sequence[Signal]) -> Columns:
         "smoothing": _words(s.config.smoothing if s else "" for s in started),
         "end_reason": _words(e.reason if e else "" for e in ended),
     }
-    for name in ("audio_consented", "video_consented", "store_raw_consented", "speech_expected", "face_expected"):
+    for name in (
+        "audio_consented", "video_consented", "store_raw_consented", "speech_expected", "face_expected",
+        "fairness_consented",
+    ):  # fmt: skip
         columns[name] = np.asarray([bool(s and getattr(s, name)) for s in started], np.bool_)
     columns["parameters"] = pa.array(
         [sorted(s.config.parameters.items()) if s else [] for s in started], pa.map_(pa.string(), pa.float64())
@@ -371,6 +374,7 @@ def _sessions(records: Sequence[Signal]) -> Columns:
     columns["experiment"] = _words(e.experiment if e else "" for e in experiments)
     columns["variant"] = _words(e.variant if e else "" for e in experiments)
     columns["salt"] = pa.array([e.salt if e else "" for e in experiments], pa.string())
+    columns["declared_group"] = _words((s.declared_group or "") if s else "" for s in started)
     return columns
 
 

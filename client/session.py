@@ -109,11 +109,14 @@ class Session:
         audio: bool = False,
         video: bool = False,
         store_raw: bool = False,
+        fairness: bool = False,
         timeline: Timeline = "live",
         mapping: MappingName = "blend",
         parameters: Mapping[str, float] | None = None,
         calibration: Mapping[str, Mapping[str, float]] | None = None,
         subject: str | None = None,
+        group: str | None = None,
+        experiments: bool = True,
         face_on_device: bool = False,
         speech_on_device: bool = False,
         clock: Callable[[], int] = wall_clock_us,
@@ -125,16 +128,20 @@ class Session:
         ``calibration`` is what is known of the person's face: "au_neutral" and "au_gain" by Action Unit, for instance
         {"au_neutral": {"AU04": 0.2}}; without it, the neutral face is learned. ``face_on_device`` and
         ``speech_on_device``: you analyse that yourself, and send :meth:`send_face` and :meth:`send_speech` instead of
-        media, which the service then refuses.
+        media, which the service then refuses. ``group``: what the person says to belong to, taken only with consent to
+        ``fairness``: that errors are compared between groups. ``experiments``: the service may give the session a
+        variant of an experiment.
         Raises SessionRefused, or httpx.HTTPError if the service cannot be reached.
         """
         body = {
-            "consent": {"audio": audio, "video": video, "store_raw": store_raw},
+            "consent": {"audio": audio, "video": video, "store_raw": store_raw, "fairness": fairness},
             "timeline": timeline,
             "mapping": mapping,
             "parameters": dict(parameters or {}),
             "calibration": None if calibration is None else {name: dict(aus) for name, aus in calibration.items()},
             "subject": subject,
+            "group": group,
+            "experiments": experiments,
             "on_device": {"face": face_on_device, "speech": speech_on_device},
         }
         async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S, trust_env=False) as http:
@@ -241,11 +248,12 @@ class Session:
         at_us = self._clock() if ended_at_us is None else ended_at_us
         return await self._put(self._audio, MediaKind.SPEECH_FEATURES, at_us, payload)
 
-    async def withdraw(self, *, audio: bool = False, video: bool = False, store_raw: bool = False) -> None:
+    async def withdraw(
+        self, *, audio: bool = False, video: bool = False, store_raw: bool = False, fairness: bool = False
+    ) -> None:
         """Withdraw consent; the service stops that modality at once. Consent cannot be given again in this session."""
-        withdrawn = {
-            name: False for name, asked in (("audio", audio), ("video", video), ("store_raw", store_raw)) if asked
-        }
+        scopes = {"audio": audio, "video": video, "store_raw": store_raw, "fairness": fairness}
+        withdrawn = {name: False for name, asked in scopes.items() if asked}
         await self._say({"type": "consent", **withdrawn})
 
     async def drained(self, *, deadline_s: float = 30.0) -> bool:

@@ -18,7 +18,7 @@ from runtime.metrics import Metrics
 from runtime.settings import Settings
 from schemas.close_codes import CloseCode
 from schemas.codec import Codec
-from schemas.vocabulary import Outcome, Stage
+from schemas.vocabulary import EMOTIONS, Outcome, Stage
 
 MODALITY: Final = "avatar"
 """The ledger's word for what egress deals in: one frame to one viewer."""
@@ -106,6 +106,10 @@ class Audience:
                 relayed_at_us=relayed_us,
                 rendered_at_us=rendered_us,
             )
+            if viewer.variant and captured_us is not None and rendered_us is not None:
+                # The first frame that was on the screen: from now on the viewer has seen the variant.
+                events.write("exposure", frame_sequence=sequence, detail=viewer.variant)
+                viewer.variant = ""
             if captured_us is not None and rendered_us is not None and 0 <= rendered_us - captured_us <= 60_000_000:
                 self._metrics.observe("hop_seconds", (rendered_us - captured_us) / 1e6, hop="tick_to_rendered")
         elif kind == "rating":
@@ -113,7 +117,10 @@ class Audience:
             if not isinstance(value, int | float) or isinstance(value, bool) or not 1 <= value <= 5:
                 raise Violation(CloseCode.MALFORMED, "rating: value must be a number from 1 to 5")
             rated = _whole(message, "sequence") if "sequence" in message else None
-            events.write("rating", value=float(value), frame_sequence=rated)
+            felt = message.get("felt")
+            if felt is not None and felt not in EMOTIONS:
+                raise Violation(CloseCode.MALFORMED, f"rating: felt must be one of {', '.join(EMOTIONS)}")
+            events.write("rating", value=float(value), frame_sequence=rated, detail=felt)
         else:
             raise Violation(CloseCode.MALFORMED, "unknown type of message: ack, rating and ping are known")
 

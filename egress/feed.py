@@ -147,7 +147,9 @@ class ChannelFeed:
         """The feed of a role's process."""
         return cls(role.settings, role.clock, role.metrics)
 
-    async def watch(self, session_id: str, wire: Format, expires_at_us: int, sink: Channel) -> Viewing:
+    async def watch(
+        self, session_id: str, wire: Format, expires_at_us: int, sink: Channel, *, variant: str = ""
+    ) -> Viewing:
         """Write ``welcome`` and then every message of the session to ``sink``, until the viewing is left.
 
         Returns once every frame that is published from then on will come; may be cancelled before. Raises BrokerError
@@ -160,6 +162,7 @@ class ChannelFeed:
             format=wire,
             sink=ChannelSink(sink, wire),
             expires_at_us=expires_at_us,
+            variant=variant,
         )
         audience.interested(session_id, 1)
         try:

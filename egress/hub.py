@@ -57,6 +57,8 @@ class Viewer:
     expires_at_us: int
     ends_with_session: bool = True
     """Whether its connection closes when the session has ended: that of a wall does not."""
+    variant: str = ""
+    """``experiment/variant`` that it is shown, until it has told that it saw it; empty: none."""
     pending: bytes | None = None
     skipped_untold: int = 0
     skipped: int = 0

@@ -151,6 +151,7 @@ class Egress:
             format=SUBPROTOCOLS.get(connection.subprotocol or "", "json"),
             sink=SocketSink(connection),
             expires_at_us=grant.expires_at_s * 1_000_000,
+            variant=grant.variant,
         )
         return self._serve(connection, viewer)
 

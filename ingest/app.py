@@ -31,7 +31,9 @@ from runtime.origins import origin_allowed
 from runtime.rates import TokenBucket
 from runtime.tokens import Grant, Scope, bearer
 from schemas.close_codes import CloseCode
+from schemas.experiments import Candidate
 from schemas.fusion_config import ConfigError, FusionConfig, MappingName
+from schemas.records import ExperimentAssignment
 from schemas.vocabulary import Modality
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,9 @@ PAGE: Final = Path(__file__).resolve().parent.parent / "web" / "dist"
 TENANT: Final = "default"
 PAGE_MODELS: Final = frozenset({"face_landmarker.task"})
 """Model files that pages may have: what on-device analysis needs."""
+
+GROUP: Final = r"^[\w][\w .+-]{0,63}$"
+"""Groups are words of the deployment's own."""
 
 MAX_SESSIONS: Final = 10_000
 STARTS_PER_S: Final = 20.0
@@ -62,6 +67,7 @@ class ConsentBody(BaseModel):
     audio: bool = False
     video: bool = False
     store_raw: bool = Field(default=False, description="Raw media may be kept beyond the log's retention.")
+    fairness: bool = Field(default=False, description="Errors may be compared by the group that is declared.")
 
 
 class OnDeviceBody(BaseModel):
@@ -103,6 +109,10 @@ class SessionBody(BaseModel):
     )
     calibration: CalibrationBody | None = Field(None, description="Null: learned, unless calibration_seconds is 0.")
     subject: Annotated[str, Field(max_length=128)] | None = Field(None, description="Pseudonymous id of the person.")
+    group: Annotated[str, Field(pattern=GROUP)] | None = Field(
+        None, description="The group that the person says to belong to; needs consent.fairness."
+    )
+    experiments: bool = Field(default=True, description="Whether the session may be given a variant.")
 
 
 class SessionAnswer(BaseModel):
@@ -208,18 +218,32 @@ def _add_sessions(app: FastAPI, edge: Edge) -> None:
             calibration = None if body.calibration is None else calibration_of(**body.calibration.model_dump())
         except CalibrationError as error:
             raise Problem(422, "invalid_calibration", "The calibration cannot be used", str(error)) from error
-        consent = Consent(body.consent.audio, body.consent.video, body.consent.store_raw)
+        consent = Consent(body.consent.audio, body.consent.video, body.consent.store_raw, body.consent.fairness)
+        if body.group is not None and not consent.fairness:
+            edge.rejected("no_consent")
+            detail = "group: is taken only with consent.fairness true: leave the group out, or ask the person"
+            raise Problem(422, "no_consent", "There is no consent to that", detail)
         now_us = edge.clock.now_us()
+        session_id = secrets.token_hex(12)
+        config, assigned = _drawn(edge, body, config, session_id)
         grant = Grant(
-            session_id=secrets.token_hex(12),
+            session_id=session_id,
             tenant=TENANT,
             scopes=consent.scopes() | body.on_device.scopes() | {"watch", "manage"},
             expires_at_s=now_us // 1_000_000 + edge.settings.token_ttl_s,
             timeline=body.timeline,
             started_at_us=now_us,
+            variant=f"{assigned.experiment}/{assigned.variant}" if assigned else "",
         )
         try:
-            await edge.start_session(grant, subject=body.subject, config=config, calibration=calibration)
+            await edge.start_session(
+                grant,
+                subject=body.subject,
+                config=config,
+                calibration=calibration,
+                experiment=assigned,
+                declared_group=body.group,
+            )
         except BrokerAway as error:
             edge.rejected("broker_unavailable")
             raise _unavailable(str(error)) from error
@@ -265,6 +289,23 @@ def _add_sessions(app: FastAPI, edge: Edge) -> None:
             edge.rejected("broker_unavailable")
             detail = f"{error}: try again later"
             raise Problem(503, "unavailable", "Calibration was not reset", detail, {"Retry-After": "2"}) from error
+
+
+def _drawn(
+    edge: Edge, body: SessionBody, config: FusionConfig, session_id: str
+) -> tuple[FusionConfig, ExperimentAssignment | None]:
+    """The variant that the session is given; without one, what it asked for.
+
+    Who asks for another mapping or for parameters keeps them: with those it would be no variant any more.
+    """
+    if not body.experiments or body.parameters or config.mapping != FusionConfig().mapping:
+        return config, None
+    candidate = Candidate(body.subject or session_id, body.timeline, body.consent.audio, body.consent.video)
+    drawn = edge.experiments.assign(candidate)
+    if drawn is None:
+        return config, None
+    experiment, variant = drawn
+    return variant.config, experiment.assignment(variant)
 
 
 def _unavailable(detail: str) -> Problem:

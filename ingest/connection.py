@@ -9,6 +9,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any, Final, TypeGuard
 
 import orjson
@@ -17,7 +18,6 @@ from ingest.edge import BrokerAway, Edge, TooSoon
 from ingest.intake import WIRE_NAMES, BrokerStalled, Intake, TooManyRefused
 from ingest.sessions import Session, SessionOver
 from runtime.logs import session_tag
-from runtime.tokens import Grant
 from schemas import media_framing
 from schemas.close_codes import CloseCode
 from schemas.media_framing import FramingError
@@ -163,7 +163,12 @@ class Connection:
 
     def _consent(self) -> dict[str, bool]:
         consent = self.session.consent
-        return {"audio": consent.audio, "video": consent.video, "store_raw": consent.store_raw}
+        return {
+            "audio": consent.audio,
+            "video": consent.video,
+            "store_raw": consent.store_raw,
+            "fairness": consent.fairness,
+        }
 
     async def _notice(self, code: str, modality: str, sequence: int, message: str) -> None:
         """Tell the client of a refused item; of many alike, once a second and how many there were."""
@@ -254,9 +259,9 @@ class Connection:
     async def _on_consent(self, message: Mapping[str, Any], received_us: int) -> None:
         """Withdraw consent: what waits of the modality is dropped, and what was sent of it is erased."""
         session, edge = self.session, self._edge
-        asked = {scope: message.get(scope) for scope in ("audio", "video", "store_raw")}
+        asked = {scope: message.get(scope) for scope in ("audio", "video", "store_raw", "fairness")}
         if any(value is not None and not isinstance(value, bool) for value in asked.values()):
-            raise Closing(CloseCode.MALFORMED, "consent: audio, video and store_raw are true or false")
+            raise Closing(CloseCode.MALFORMED, "consent: audio, video, store_raw and fairness are true or false")
         before = session.consent
         if any(asked[scope] and not given for scope, given in self._consent().items()):
             await self._notice("consent", "", -1, "consent can only be withdrawn: start a new session to give more")
@@ -277,14 +282,7 @@ class Connection:
         edge.event(session, "consent_changed", received_us, self._client_id, detail=" ".join(left))
         # The old token still holds what was withdrawn; a client that reconnects shows the new one.
         withdrawn = before.scopes() - session.consent.scopes()
-        session.grant = Grant(
-            session_id=session.session_id,
-            tenant=session.grant.tenant,
-            scopes=session.grant.scopes - withdrawn,
-            expires_at_s=session.grant.expires_at_s,
-            timeline=session.grant.timeline,
-            started_at_us=session.grant.started_at_us,
-        )
+        session.grant = replace(session.grant, scopes=session.grant.scopes - withdrawn)
         token = edge.tokens.issue(session.grant, issued_at_s=received_us // 1_000_000)
         await self._send({"type": "consent", **self._consent(), "token": token})
 

@@ -14,12 +14,16 @@ class Consent:
     audio: bool = False
     video: bool = False
     store_raw: bool = False
+    fairness: bool = False
+    """The group that the person declares may be used to compare errors between groups."""
 
     @classmethod
     def of_scopes(cls, scopes: Iterable[str]) -> "Consent":
         """The consent that a token's scopes hold."""
         held = set(scopes)
-        return cls(audio="audio" in held, video="video" in held, store_raw="store_raw" in held)
+        return cls(
+            audio="audio" in held, video="video" in held, store_raw="store_raw" in held, fairness="fairness" in held
+        )
 
     def scopes(self) -> frozenset[Scope]:
         """The scopes of a token with this consent."""
@@ -30,6 +34,8 @@ class Consent:
             given.append("video")
         if self.store_raw:
             given.append("store_raw")
+        if self.fairness:
+            given.append("fairness")
         return frozenset(given)
 
     def allows(self, modality: Modality) -> bool:
@@ -41,11 +47,17 @@ class Consent:
         return not (self.audio or self.video)
 
     def narrowed(
-        self, *, audio: bool | None = None, video: bool | None = None, store_raw: bool | None = None
+        self,
+        *,
+        audio: bool | None = None,
+        video: bool | None = None,
+        store_raw: bool | None = None,
+        fairness: bool | None = None,
     ) -> "Consent":
         """The consent less what is withdrawn (false); true and None change nothing: it never widens."""
         return Consent(
             audio=self.audio and audio is not False,
             video=self.video and video is not False,
             store_raw=self.store_raw and store_raw is not False,
+            fairness=self.fairness and fairness is not False,
         )

@@ -19,12 +19,14 @@ from runtime.metrics import Metrics
 from runtime.settings import Settings
 from runtime.tokens import Grant, Tokens
 from schemas.codec import Codec
+from schemas.experiments import Catalogue
 from schemas.fusion_config import FusionConfig
 from schemas.records import (
     Calibration,
     ClientEvent,
     ClientEventKind,
     EndReason,
+    ExperimentAssignment,
     SessionControl,
     SessionEnded,
     SessionStarted,
@@ -65,7 +67,14 @@ class Connection(Protocol):
 class Edge:
     """One ingest process. Everything here runs in the event loop's thread, and nothing blocks it."""
 
-    def __init__(self, settings: Settings, clock: Clock, metrics: Metrics, sessions: Sessions | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        metrics: Metrics,
+        sessions: Sessions | None = None,
+        experiments: Catalogue | None = None,
+    ) -> None:
         self.settings = settings
         self.clock = clock
         self.metrics = metrics
@@ -73,6 +82,7 @@ class Edge:
         self.features = FeatureWriter(self.codec)
         self.tokens = Tokens(settings.token_key)
         self.sessions = sessions or Sessions()
+        self.experiments = experiments or Catalogue()
         store = key_store(settings.data_dir)
         self.keys = KeyRing(store)
         self._erasures = Erasures(store)
@@ -113,14 +123,17 @@ class Edge:
         subject: str | None,
         config: FusionConfig,
         calibration: Calibration | None = None,
+        experiment: ExperimentAssignment | None = None,
+        declared_group: str | None = None,
         deadline_s: float = ACKNOWLEDGEMENT_S,
     ) -> None:
         """Make the session's keys, write SessionStarted and return once it is acknowledged.
 
         Raises BrokerAway, KeyStoreError. Who holds a token for the session may therefore take it for started, whichever
-        edge they talk to.
+        edge they talk to. The group is written only if the grant has the scope for it.
         """
         await asyncio.to_thread(self.keys.store.create, grant.session_id)
+        fairness = "fairness" in grant.scopes
         started = SessionStarted(
             tenant=grant.tenant,
             subject=subject,
@@ -132,6 +145,9 @@ class Edge:
             face_expected="video" in grant.scopes,
             config=config,
             calibration=calibration,
+            experiment=experiment,
+            fairness_consented=fairness,
+            declared_group=declared_group if fairness else None,
         )
         if not await self._signal_kept(grant.session_id, grant.started_at_us, started, deadline_s):
             raise BrokerAway("the session could not be recorded: Kafka does not answer")

@@ -42,8 +42,12 @@ class Viewing(Protocol):
 class AvatarFeed(Protocol):
     """Avatar messages of any session. Used in the event loop's thread only."""
 
-    async def watch(self, session_id: str, wire: Wire, expires_at_us: int, sink: FeedSink) -> Viewing:
+    async def watch(
+        self, session_id: str, wire: Wire, expires_at_us: int, sink: FeedSink, *, variant: str = ""
+    ) -> Viewing:
         """Write ``welcome`` and then every message of the session to ``sink``; ends when ``leave`` is called.
+
+        ``variant``: as in the session's grant.
 
         Returns once every frame that is published from then on will come; may be cancelled before.
         """

@@ -16,6 +16,7 @@ from ingest.edge import Edge
 from ingest.feed import AvatarFeed
 from ingest.webrtc.peers import Peers
 from runtime.errors import AffectstreamError, BrokerError, SettingsError
+from runtime.experiments import read_experiments
 from runtime.kafka import partition_count
 from runtime.lifecycle import Role
 from schemas.topics import SIGNALS
@@ -61,7 +62,8 @@ class _Server(uvicorn.Server):
 
 async def serve(role: Role, listener: socket.socket, feed: FeedOf | None = None) -> None:
     """Serve on ``listener`` until ``role.stop`` is set; raises what made the edge fail."""
-    edge = Edge(role.settings, role.clock, role.metrics)
+    experiments = read_experiments(role.settings.experiments_dir)
+    edge = Edge(role.settings, role.clock, role.metrics, experiments=experiments)
     peers = Peers(edge, None if feed is None else partial(feed, role))
     config = uvicorn.Config(
         create_app(edge, peers),
@@ -86,6 +88,9 @@ async def serve(role: Role, listener: socket.socket, feed: FeedOf | None = None)
         asyncio.create_task(_until_broker_answers(role, edge)),
     ]
     log.info("listening on http://%s:%d", *listener.getsockname()[:2])
+    running = [each.name for each in experiments if each.status == "running"]
+    if running:
+        log.info("experiments that run: %s", ", ".join(running))
     try:
         while not role.stop.is_set():
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -132,7 +132,10 @@ class Sessions:
         else:
             # An older token may hold more than is still allowed; a newer one less.
             session.consent = session.consent.narrowed(
-                audio=consent.audio, video=consent.video, store_raw=consent.store_raw
+                audio=consent.audio,
+                video=consent.video,
+                store_raw=consent.store_raw,
+                fairness=consent.fairness,
             )
         return session
 

@@ -43,6 +43,9 @@ class Settings(BaseModel):
         "", description="How long rows are kept, as in avatar_frames=30,ledger=60; tables not named: their defaults."
     )
 
+    # experiments
+    experiments_dir: str = Field("", description="Folder of experiments, a YAML file each; empty: there are none.")
+
     # Kafka
     topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]*$", description="Put before every topic's name.")
     partitions: Annotated[int, Field(ge=1, le=10_000)] = Field(6, description="Partitions of each session topic.")

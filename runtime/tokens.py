@@ -8,13 +8,15 @@ import jwt
 
 from runtime.errors import TokenError
 
-Scope = Literal["audio", "video", "store_raw", "watch", "manage", "observe", "face_on_device", "speech_on_device"]
-"""audio, video: send it; store_raw: raw media may be kept; watch: receive frames; manage: end the session; observe: see
-which sessions there are, and their avatars; face_on_device, speech_on_device: the client analyses that itself and
-sends features instead of media."""
+Scope = Literal[
+    "audio", "video", "store_raw", "fairness", "watch", "manage", "observe", "face_on_device", "speech_on_device"
+]
+"""audio, video: send it; store_raw: raw media may be kept; fairness: errors may be compared by declared group; watch:
+receive frames; manage: end the session; observe: see which sessions there are, and their avatars; face_on_device,
+speech_on_device: the client analyses that itself and sends features instead of media."""
 
 SCOPES: Final[frozenset[Scope]] = frozenset(
-    {"audio", "video", "store_raw", "watch", "manage", "observe", "face_on_device", "speech_on_device"}
+    {"audio", "video", "store_raw", "fairness", "watch", "manage", "observe", "face_on_device", "speech_on_device"}
 )
 AUDIENCE: Final = "affectstream"
 BEARER_PROTOCOL: Final = "bearer."
@@ -34,6 +36,8 @@ class Grant:
     timeline: Literal["live", "recorded"] = "live"
     started_at_us: int = 0
     """When the session started, on the edge's clock: any edge can go on with the session, knowing only its token."""
+    variant: str = ""
+    """``experiment/variant`` of a session that takes part in one: who shows it knows what is seen."""
 
     def require(self, session_id: str, scope: Scope | None = None) -> None:
         """Raise TokenError unless this grant is for ``session_id`` and holds ``scope``."""
@@ -57,6 +61,7 @@ class Tokens:
             "scope": " ".join(sorted(grant.scopes)),
             "timeline": grant.timeline,
             "start": grant.started_at_us,
+            **({"variant": grant.variant} if grant.variant else {}),
             "aud": AUDIENCE,
             "iat": issued_at_s,
             "exp": grant.expires_at_s,
@@ -90,6 +95,7 @@ class Tokens:
                 expires_at_s=int(claims["exp"]),
                 timeline="recorded" if claims.get("timeline") == "recorded" else "live",
                 started_at_us=int(claims.get("start", 0)),
+                variant=str(claims.get("variant", "")),
             )
         except (jwt.InvalidTokenError, ValueError, TypeError) as error:
             raise TokenError("malformed_token", f"the token is not one of ours: {error}") from error

@@ -85,6 +85,9 @@ class SessionStarted:
     config: FusionConfig
     calibration: Calibration | None = None
     experiment: ExperimentAssignment | None = None
+    fairness_consented: bool = False
+    declared_group: str | None = None
+    """Never without ``fairness_consented``."""
 
 
 @dataclass(frozen=True, slots=True)

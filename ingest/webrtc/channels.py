@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
 
 import orjson
 from aiortc import InvalidStateError, RTCDataChannel
@@ -135,7 +135,7 @@ class AvatarChannel:
         self._closed.set()
 
     async def serve(
-        self, feed: Callable[[], Awaitable[AvatarFeed | None]], session_id: str, expires_at_us: int
+        self, feed: Callable[[], Awaitable[AvatarFeed | None]], session_id: str, expires_at_us: int, variant: str = ""
     ) -> None:
         """Show the session until the channel closes; the peer's media does not depend on it."""
         wire = WIRES.get(self._channel.protocol)
@@ -147,11 +147,11 @@ class AvatarChannel:
             if source is None:
                 self.close(CloseCode.UNAVAILABLE, "this edge relays no avatar: connect to avatar_url")
             else:
-                await self._show(source, session_id, wire, expires_at_us)
+                await self._show(source.watch(session_id, wire, expires_at_us, self, variant=variant))
         self._channel.close()
 
-    async def _show(self, feed: AvatarFeed, session_id: str, wire: Wire, expires_at_us: int) -> None:
-        joining = asyncio.ensure_future(feed.watch(session_id, wire, expires_at_us, self))
+    async def _show(self, watching: Coroutine[Any, Any, Viewing]) -> None:
+        joining = asyncio.ensure_future(watching)
         closed = asyncio.ensure_future(self._closed.wait())
         try:
             await asyncio.wait((joining, closed), return_when=asyncio.FIRST_COMPLETED)

@@ -248,7 +248,7 @@ class Peer:
 
     async def _show(self, avatar: AvatarChannel, channel: RTCDataChannel, expires_at_us: int) -> None:
         try:
-            await avatar.serve(self._feed, self.session.session_id, expires_at_us)
+            await avatar.serve(self._feed, self.session.session_id, expires_at_us, self.session.grant.variant)
         except Exception:
             log.exception("the avatar channel of session %s failed", session_tag(self.session.session_id))
             avatar.close(CloseCode.UNAVAILABLE, "the avatar cannot be shown now")

@@ -58,6 +58,8 @@ def examples() -> dict[str, Record]:
                 config=FusionConfig("1", "direct_au", "spring", {"max_wait_ms": 100.0}),
                 calibration=Calibration((0.0625,) * 20, (1.0,) * 20),
                 experiment=ExperimentAssignment("mapping-style", "b", "2026-11"),
+                fairness_consented=True,
+                declared_group="55 to 64",
             ),
             0,
             "ingest",

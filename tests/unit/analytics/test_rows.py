@@ -31,6 +31,9 @@ def ddl_columns() -> dict[str, set[str]]:
             name = re.match(r"CREATE TABLE (\w+)", statement)
             if name:
                 found[name[1]] = set(re.findall(r"^    `(\w+)` ", statement, flags=re.MULTILINE))
+            altered = re.match(r"ALTER TABLE (\w+)", statement)
+            if altered:
+                found[altered[1]] |= set(re.findall(r"ADD COLUMN (?:IF NOT EXISTS )?`(\w+)`", statement))
     return found
 
 

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from ingest.consent import Consent
 from schemas.vocabulary import Modality
 
-consents = st.builds(Consent, st.booleans(), st.booleans(), st.booleans())
+consents = st.builds(Consent, st.booleans(), st.booleans(), st.booleans(), st.booleans())
 asks = st.sampled_from([None, True, False])
 
 
@@ -19,9 +19,10 @@ def test_scopes_hold_the_consent(consent):
     assert Consent.of_scopes(consent.scopes() | {"watch"}) == consent
 
 
-@given(consents, asks, asks, asks)
-def test_consent_only_ever_narrows(consent, audio, video, store_raw):
-    left = consent.narrowed(audio=audio, video=video, store_raw=store_raw)
+@given(consents, asks, asks, asks, asks)
+def test_consent_only_ever_narrows(consent, audio, video, store_raw, fairness):
+    left = consent.narrowed(audio=audio, video=video, store_raw=store_raw, fairness=fairness)
+    assert left.fairness == (consent.fairness and fairness is not False)
     assert left.scopes() <= consent.scopes()
     assert left.audio == (consent.audio and audio is not False)
     assert left.allows(Modality.FACE) == (consent.video and video is not False)

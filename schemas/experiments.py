@@ -31,6 +31,8 @@ MetricName = Literal[
     "duration",
     "sensitive_false_positives",
 ]
+Correction = Literal["holm", "bh", "none"]
+"""For many metrics: Holm's, Benjamini and Hochberg's, or none."""
 METRICS: Final[tuple[MetricName, ...]] = get_args(MetricName)
 """What can be asked of an experiment; :mod:`analytics.experiments.metrics` defines each."""
 

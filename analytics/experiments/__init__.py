@@ -1,0 +1,1 @@
+"""Experiments: metrics, statistics, fairness, the report. Everything here but `rows` is pure."""

@@ -6,7 +6,8 @@ with the scope ``watch`` or ``manage`` that session; an observer the sessions of
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Final
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlsplit
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -16,17 +17,21 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.middleware.cors import CORSMiddleware
 
 from analytics.balance import Ranges
-from analytics.errors import DatabaseUnavailable, QueryRefused, SessionUnknown
+from analytics.errors import DatabaseUnavailable, ExperimentUnknown, QueryRefused, SessionUnknown
 from analytics.media import media_sequences
 from analytics.queries import TIMELINE_POINTS, ExportFormat, Json, Queries
 from analytics.statement import MAX_CHARACTERS
 from runtime.clock import Clock
-from runtime.errors import BrokerError, TokenError
+from runtime.errors import BrokerError, SettingsError, TokenError
 from runtime.metrics import Metrics
 from runtime.settings import Settings
 from runtime.tokens import OPERATOR, Grant, Scope, Tokens, bearer
 from schemas.codec import Codec
+from schemas.experiments import Correction
 from schemas.vocabulary import Modality
+
+if TYPE_CHECKING:
+    from analytics.experiments.rows import ExperimentQueries
 
 CORS_MAX_AGE_S: Final = 600
 READ_SCOPES: Final[tuple[Scope, ...]] = ("watch", "manage")
@@ -40,6 +45,8 @@ MEDIA_TYPES: Final[Mapping[ExportFormat, str]] = {
 STATUS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     TokenError: (401, "unauthorized"),
     SessionUnknown: (404, "unknown_session"),
+    ExperimentUnknown: (404, "unknown_experiment"),
+    SettingsError: (503, "experiments_unreadable"),
     QueryRefused: (400, "query_refused"),
     DatabaseUnavailable: (503, "clickhouse_unavailable"),
     ClickHouseError: (503, "clickhouse_failed"),
@@ -88,6 +95,7 @@ def create_app(context: Context) -> FastAPI:
     for kind in STATUS:
         app.add_exception_handler(kind, _problem(context.metrics))
     queries = context.queries
+    experiments = _experiments(context)
     grant_of = _grant_of(context)
 
     def operator(grant: Annotated[Grant, Depends(grant_of)]) -> None:
@@ -159,6 +167,20 @@ def create_app(context: Context) -> FastAPI:
         """Rows against records, by topic and partition."""
         return queries.counts()
 
+    @app.get("/v1/experiments", dependencies=operator_only)
+    def experiment_list() -> Json:
+        """Experiments that are defined or that rows know, the newest first."""
+        return experiments().experiments()
+
+    @app.get("/v1/experiments/{name}", dependencies=operator_only)
+    def experiment(
+        name: Annotated[str, Path(max_length=128)],
+        confidence: Annotated[float, Query(ge=0.5, le=0.999)] = 0.95,
+        correction: Correction = "holm",
+    ) -> Json:
+        """What came of one experiment: docs/experiments.md has the form."""
+        return experiments().experiment(name, confidence=confidence, correction=correction)
+
     @app.post("/v1/sql", dependencies=operator_only)
     def sql(statement: Statement) -> Json:
         """The answer to one SELECT."""
@@ -183,6 +205,18 @@ def page_origins(settings: Settings) -> list[str]:
     port = f":{parts.port}" if parts.port else ""
     hosts = ["localhost", "127.0.0.1"] if parts.hostname in {"localhost", "127.0.0.1"} else [parts.hostname]
     return [f"{parts.scheme}://{host}{port}" for host in hosts]
+
+
+def _experiments(context: Context) -> "Callable[[], ExperimentQueries]":
+    """What makes the experiments' queries, once they are asked for: the statistics take seconds to load."""
+
+    @cache
+    def make() -> "ExperimentQueries":
+        from analytics.experiments.rows import ExperimentQueries  # noqa: PLC0415
+
+        return ExperimentQueries(context.queries.database, context.settings.experiments_dir, context.clock)
+
+    return make
 
 
 def _grant_of(context: Context) -> Callable[[Request], Grant]:

@@ -1,12 +1,14 @@
 """The API from the outside: what ``affectstream report``, ``sql`` and the demo call."""
 
 from typing import Any, Final, Self
+from urllib.parse import quote
 
 import httpx
 
-from analytics.errors import DatabaseUnavailable, QueryRefused, SessionUnknown
+from analytics.errors import DatabaseUnavailable, ExperimentUnknown, QueryRefused, SessionUnknown
 from analytics.queries import ExportFormat
 from runtime.errors import AffectstreamError, TokenError
+from schemas.experiments import Correction
 
 Json = dict[str, Any]
 TIMEOUT_S: Final = 60.0
@@ -59,6 +61,16 @@ class AnalyticsClient:
         """Rows against records: :meth:`analytics.queries.Queries.counts`."""
         return self._json("GET", "/v1/counts")
 
+    def experiments(self) -> Json:
+        """Every experiment: :meth:`analytics.experiments.rows.ExperimentQueries.experiments`."""
+        return self._json("GET", "/v1/experiments")
+
+    def experiment(self, name: str, *, confidence: float = 0.95, correction: Correction = "holm") -> Json:
+        """What came of one; raises ExperimentUnknown."""
+        params = {"confidence": confidence, "correction": correction}
+        path = f"/v1/experiments/{quote(name, safe='')}"
+        return self._json("GET", path, params=params, timeout=EXPORT_TIMEOUT_S)
+
     def sql(self, statement: str) -> Json:
         """The answer to one SELECT."""
         return self._json("POST", "/v1/sql", json={"sql": statement})
@@ -89,6 +101,8 @@ class AnalyticsClient:
         detail = str(problem.get("detail", answer.text[:500]))
         if answer.status_code in {401, 403}:
             raise TokenError(str(problem.get("code", "unauthorized")), detail)
+        if problem.get("code") == "unknown_experiment":
+            raise ExperimentUnknown(detail)
         if answer.status_code == 404:
             raise SessionUnknown(detail)
         if answer.status_code == 400:

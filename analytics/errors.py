@@ -5,6 +5,7 @@ AffectstreamError (runtime.errors)
 ├── MigrationError        the migrations on disk do not fit what the database has applied
 ├── QueryRefused          a statement that the read-only door does not let through, or that exceeded a limit
 ├── SessionUnknown        no row of that session
+├── ExperimentUnknown     no experiment of that name
 └── RowError              a readable record that no row can be made of
 """
 
@@ -29,3 +30,7 @@ class SessionUnknown(AffectstreamError):  # noqa: N818 - a condition
 
 class RowError(AffectstreamError):
     """A readable record that no row can be made of; the message says which field, never its content."""
+
+
+class ExperimentUnknown(AffectstreamError):  # noqa: N818 - a condition
+    """There is no experiment of that name, neither defined nor in any row."""

@@ -48,6 +48,11 @@ class Queries:
         self._database = database
         self._topics = topics
 
+    @property
+    def database(self) -> Database:
+        """What it asks."""
+        return self._database
+
     def alive(self) -> None:
         """Raise if ClickHouse does not answer."""
         with self._database.reader() as client:

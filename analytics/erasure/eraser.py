@@ -35,6 +35,8 @@ STEPS: Final = ("rows", "log", "stores", "files")
 IDLE_S: Final = 0.5
 AGAIN_S: Final = 2.0
 PASSED_S: Final = 20.0
+MEDIA_S: Final = 10.0
+"""Media that no worker takes within this time stay until retention: they are sealed, and without a key."""
 LATE_EVERY_US: Final = 5_000_000
 SUBJECT_S: Final = 10.0
 
@@ -131,7 +133,8 @@ class Eraser:
         if not self._gate.late or now_us - self._late_us < LATE_EVERY_US:
             return
         self._late_us = now_us
-        late, self._gate.late = self._gate.late, set()
+        with self._gate.lock:
+            late, self._gate.late = self._gate.late, set()
         for digest in late:
             if self.erasures.reopen(digest):
                 logger.info("records of an erased session came late: erasing them, too")
@@ -212,7 +215,7 @@ class Eraser:
         late = late or self._not_sunk(client, found.ends, PASSED_S)
         if late:
             raise Hindered(late)
-        media = record_log.ready_media(self._settings, found.ends)
+        media = record_log.ready_media(self._settings, found.ends, deadline_s=MEDIA_S, stopped=stopped)
         cut = {place: end_ for place, end_ in found.ends.items() if place[0] not in {MEDIA_AUDIO, MEDIA_VIDEO}}
         cut |= {place: found.ends[place] for place in media}
         keys = KeyRing(self.erasures.store)

@@ -168,8 +168,20 @@ def unread(settings: Settings, ends: Mapping[Place, int], *, deadline_s: float, 
         time.sleep(ASK_S)  # waits for another process, with a deadline
 
 
-def ready_media(settings: Settings, ends: Mapping[Place, int]) -> list[Place]:
-    """The media partitions whose worker has accounted for everything below the end."""
+def ready_media(
+    settings: Settings, ends: Mapping[Place, int], *, deadline_s: float, stopped: Callable[[], bool]
+) -> list[Place]:
+    """The media partitions whose worker has accounted for everything below the end; waits a while for all of them."""
+    wanted = [place for place in ends if place[0] in {MEDIA_AUDIO, MEDIA_VIDEO}]
+    until = time.monotonic() + deadline_s
+    while True:
+        ready = _accounted(settings, ends)
+        if len(ready) == len(wanted) or stopped() or time.monotonic() > until:
+            return ready
+        time.sleep(ASK_S)  # waits for another process, with a deadline
+
+
+def _accounted(settings: Settings, ends: Mapping[Place, int]) -> list[Place]:
     ready: list[Place] = []
     for topic in (MEDIA_AUDIO, MEDIA_VIDEO):
         chosen = {number: end for (name, number), end in ends.items() if name == topic}

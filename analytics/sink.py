@@ -54,7 +54,7 @@ from runtime.keystore import key_store
 from runtime.metrics import Metrics, Stopwatch
 from runtime.settings import Settings
 from schemas.codec import Codec
-from schemas.topics import AVATAR_FRAMES, DEAD_LETTERS, Topic
+from schemas.topics import AVATAR_FRAMES, CUT_KEY, DEAD_LETTERS, Topic
 from schemas.vocabulary import Outcome, Stage
 
 log = logging.getLogger(__name__)
@@ -177,6 +177,8 @@ class Sink:
         self._metrics.count("records_in_total", len(run), topic=topic)
 
     def _set_aside(self, message: Message, topic: Topic, error: str) -> None:
+        if message.value() is None and message.key() == CUT_KEY:
+            return
         if topic == DEAD_LETTERS:
             # A dead letter about a dead letter would come back here for ever.
             log.error("unreadable dead letter at [%s]@%s: %s", message.partition(), message.offset(), error)

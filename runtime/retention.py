@@ -10,6 +10,7 @@ LONGEST_HOURS: Final = 24 * 366
 SEGMENTS_KEPT: Final = 5
 """A record outlives its topic's retention by at most this part of it (and the broker's interval between checks)."""
 NAME: Final = "retention.ms"
+SEGMENT: Final = "segment.ms"
 
 
 def parse_topic_policy(text: str) -> dict[Topic, int]:
@@ -38,4 +39,4 @@ def topic_config(retention_ms: int) -> dict[str, str]:
 
     Kafka deletes whole segments only: without short ones media would stay until 7 days or 1 GiB are full.
     """
-    return {NAME: str(retention_ms), "segment.ms": str(max(1_000, retention_ms // SEGMENTS_KEPT))}
+    return {NAME: str(retention_ms), SEGMENT: str(max(1_000, retention_ms // SEGMENTS_KEPT))}

@@ -21,6 +21,9 @@ LEDGER: Final[Topic] = "ledger"
 DEAD_LETTERS: Final[Topic] = "dead.letters"
 KEPT: Final[Topic] = "kept"
 
+CUT_KEY: Final = b"\0cut"
+"""Key of a record without a value that says nothing but that a log was cut there: readers pass over it."""
+
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:

@@ -25,7 +25,7 @@ from runtime.errors import AffectstreamError, BrokerError
 from runtime.kafka import Publisher, offset_ranges
 from runtime.keystore import KeyRing
 from runtime.settings import Settings
-from runtime.topic_admin import truncate
+from runtime.topic_admin import begin_segments, truncate, usual_segments
 from schemas.codec import Codec
 from schemas.topics import MEDIA_AUDIO, MEDIA_VIDEO, SIGNALS, Topic
 
@@ -126,6 +126,10 @@ class Eraser:
                 self._database.discard(client)
         except (ClickHouseError, DatabaseUnavailable) as error:
             logger.warning("files of deleted rows may stay for minutes: %s", error)
+        try:
+            usual_segments(self._settings)
+        except BrokerError as error:
+            logger.warning("the length of Kafka's segments cannot be looked at: %s", error)
 
     def _reopen_late(self) -> None:
         """What came of a session after its erasure was left out of the rows; the log still has it."""
@@ -210,6 +214,7 @@ class Eraser:
         found = record_log.search(self._settings, self._codec, wanted, end=end, stopped=self._stop.is_set)
         if self._stop.is_set() or not found.ends:
             return found
+        self._begin_segments(found)
         stopped = self._stop.is_set
         late = record_log.unread(self._settings, found.ends, deadline_s=PASSED_S, stopped=stopped)
         late = late or self._not_sunk(client, found.ends, PASSED_S)
@@ -226,6 +231,13 @@ class Eraser:
         counts |= {f"carried over {topic}": count for topic, count in carried.items()}
         self._did(requests, "log", counts)
         return found
+
+    def _begin_segments(self, found: record_log.Found) -> None:
+        """Raise the ends into new segments, so that the broker can delete the files of what is cut off."""
+        try:
+            found.ends.update(begin_segments(self._settings, list(found.ends)))
+        except BrokerError as error:
+            logger.warning("what is cut off stays on the broker's disk until its partitions move on: %s", error)
 
     def _not_sunk(self, client: Client, ends: Mapping[tuple[Topic, int], int], deadline_s: float) -> str:
         """Wait until the sink has made rows of everything below the ends; what it has not, or an empty string."""

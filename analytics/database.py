@@ -177,7 +177,7 @@ class Database:
             keep = client
         finally:
             if keep is None and client is not None:
-                self.discard(client)
+                self._discard(client)
             self._idle.put(keep)
 
     @contextlib.contextmanager
@@ -193,7 +193,7 @@ class Database:
             try:
                 yield client
             finally:
-                self.discard(client)
+                self._discard(client)
         finally:
             self._exporting.release()
 
@@ -204,8 +204,7 @@ class Database:
         for client in clients:
             client.close()
 
-    def discard(self, client: Client) -> None:
-        """Close a client that its owner does not need any more."""
+    def _discard(self, client: Client) -> None:
         with self._lock:
             if client in self._all:
                 self._all.remove(client)
@@ -226,7 +225,7 @@ class Database:
         except ClickHouseError as error:
             raise DatabaseUnavailable(f"{self.endpoint.describe()}: {error}") from error
         finally:
-            self.discard(client)
+            self._discard(client)
 
 
 def _open(endpoint: Endpoint, limits: dict[str, Any], database: str) -> Client:
@@ -279,7 +278,7 @@ def connect(settings: Settings) -> Database:
         applied = migrate(writer, cluster=cluster)
         apply_optional_settings(writer, cluster=cluster)
         changed = enforce(writer, policy, cluster)
-        database.discard(writer)
+        database._discard(writer)  # noqa: SLF001 - its own class, its own module
     except BaseException:
         database.close()
         raise

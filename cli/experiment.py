@@ -221,12 +221,10 @@ def ab(
     from analytics.experiments.page import pairs_page  # noqa: PLC0415
     from cli.refusing import recordings_in, tracks_under  # noqa: PLC0415
     from cli.simulating import paired  # noqa: PLC0415
-    from runtime.keystore import key_store  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
     experiment = _experiment(file)
     paths = recordings_in(recordings)
-    tracks = tracks_under(experiment, paths, progress, key_store(Settings.from_env(os.environ).data_dir))
+    tracks = tracks_under(experiment, paths, progress)
     pairs = paired(experiment, tracks, confidence)
     note = f"{len(paths)} recordings: {', '.join(path.name for path in paths[:8])}{' …' if len(paths) > 8 else ''}"
     _write(out, pairs_page(experiment.name, pairs, note=note) if out else "")
@@ -255,6 +253,8 @@ def simulate(  # noqa: PLR0917 - options, given by name
 
 
 def _tell(report: Mapping[str, Any], pairs: Mapping[str, Any], page: str, out: Path | None, *, as_json: bool) -> None:
+    from analytics.experiments.statistics import FEWEST  # noqa: PLC0415
+
     _write(out, page)
     console = _tables()
     if not as_json:
@@ -274,7 +274,7 @@ def _tell(report: Mapping[str, Any], pairs: Mapping[str, Any], page: str, out: P
         for metric in report["metrics"]:
             for effect in metric["effects"]:
                 table.add_row(*_cells(metric, effect))
-        console.print(table)
+        console.print(table if table.rows else f"no metric has {FEWEST} units in each variant yet")
         if pairs:
             _print_pairs(pairs)
         console.print(Text(f"\n{report['decision']['verdict']}: {report['decision']['text']}", style="bold"))
@@ -290,15 +290,21 @@ def _cells(metric: Mapping[str, Any], effect: Mapping[str, Any]) -> list[str]:
     return [
         f"{metric['title']}, {metric['unit']}", effect["variant"], f"{effect['difference']:+.{digits}f}",
         f"{effect['low']:+.{digits}f} to {effect['high']:+.{digits}f}", anytime,
-        f"{effect['adjusted_p_value']:.3f}{mark}",
+        _p(effect["adjusted_p_value"]) + mark,
     ]  # fmt: skip
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _print_pairs(pairs: Mapping[str, Any]) -> None:
     console = _tables()
     for variant, found in pairs.items():
         console.print(
-            f"\n{variant} less the control on the same sessions: {found['sessions']:,} sessions, "
+            f"\n{variant} less the control on the same sessions ({found['sessions']:,} of them): "
             f"{found['paired_ticks']:,} ticks in both, {found['unpaired_ticks']:,} in one only"
         )
         if not found["metrics"]:
@@ -310,10 +316,10 @@ def _print_pairs(pairs: Mapping[str, Any]) -> None:
         for row in found["metrics"]:
             digits = row["digits"]
             interval = "-" if row["low"] is None else f"{row['low']:+.{digits}f} to {row['high']:+.{digits}f}"
-            p = "-" if row["adjusted_p_value"] is None else f"{row['adjusted_p_value']:.3f}"
             table.add_row(
                 f"{row['title']}, {row['unit']}", f"{row['control']:.{digits}f}", f"{row['treated']:.{digits}f}",
-                f"{row['difference']:+.{digits}f}", interval, p + (" *" if row["significant"] else ""),
+                f"{row['difference']:+.{digits}f}", interval,
+                _p(row["adjusted_p_value"]) + (" *" if row["significant"] else ""),
             )  # fmt: skip
         console.print(table)
 

@@ -13,7 +13,6 @@ from analytics.recordings.frames import FrameDecoder
 from analytics.recordings.reading import Recording, open_recording
 from dataflows.shard import Message, Shard
 from dataflows.warm import compile_all
-from runtime.keystore import KeyStore
 from schemas.codec import Codec, DecodeError
 from schemas.experiments import Experiment
 from schemas.fusion_config import FusionConfig
@@ -37,13 +36,20 @@ class RecordedSignals:
     @classmethod
     def of(cls, session_id: str, values: Sequence[bytes], codec: Codec) -> "RecordedSignals":
         """From what stood in the log; RecordingError without a start. What cannot be read stays in it."""
+        return cls._told(session_id, values, [_decoded(codec, value) for value in values])
+
+    @classmethod
+    def made(cls, session_id: str, signals: Sequence[Signal], codec: Codec) -> "RecordedSignals":
+        """From signals that were never in a log."""
+        return cls._told(session_id, [codec.encode(signal) for signal in signals], signals)
+
+    @classmethod
+    def _told(cls, session_id: str, values: Sequence[bytes], signals: Sequence[Signal | None]) -> "RecordedSignals":
         started: Signal | None = None
         start_at = 0
         heard: dict[int, Sequence[float]] = {}
-        for i, value in enumerate(values):
-            try:
-                signal = codec.decode(Signal, value)
-            except DecodeError:
+        for i, signal in enumerate(signals):
+            if signal is None:
                 continue
             if isinstance(signal.payload, SessionStarted) and started is None:
                 started, start_at = signal, i
@@ -55,6 +61,13 @@ class RecordedSignals:
         visemes = np.array([heard[hop] for hop in hops]).reshape(len(hops), -1)
         openness = openness_of(visemes) if hops else np.zeros(0)
         return cls(session_id, started, values, start_at, np.array(hops, np.int64), openness)
+
+
+def _decoded(codec: Codec, value: bytes) -> Signal | None:
+    try:
+        return codec.decode(Signal, value)
+    except DecodeError:
+        return None
 
 
 def recorded_signals(recording: Recording) -> Iterator[RecordedSignals]:
@@ -104,19 +117,18 @@ def recordings_in(paths: Iterable[Path]) -> list[Path]:
 
 
 def tracks_under(
-    experiment: Experiment, paths: Sequence[Path], progress: Callable[[str], None], keys: KeyStore | None = None
+    experiment: Experiment, paths: Sequence[Path], progress: Callable[[str], None]
 ) -> dict[str, dict[str, Track]]:
     """By variant, the tracks of every session in the recordings; a session that stands in two counts once.
 
-    ``keys`` open those that are sealed. Raises RecordingError if a recording cannot be read.
+    Raises RecordingError if a recording cannot be read.
     """
     tracks: dict[str, dict[str, Track]] = {variant.name: {} for variant in experiment.variants}
     for path in paths:
-        found = recorded_signals(open_recording(path, keys))
-        fresh = [s for s in found if s.session_id not in tracks[experiment.control]]
+        fresh = [s for s in recorded_signals(open_recording(path)) if s.session_id not in tracks[experiment.control]]
         for variant in experiment.variants:
             tracks[variant.name].update(fuse_under(variant.config, fresh))
-        progress(f"{path.name}: {len(fresh)} sessions")
+        progress(f"{path.name}: {len(fresh)} session{'' if len(fresh) == 1 else 's'}")
     return tracks
 
 

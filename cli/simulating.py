@@ -113,15 +113,11 @@ def _session_id(number: int) -> str:
 
 
 def _recorded(number: int, person: Person, at_s: float, experiment: Experiment, seed: int) -> RecordedSignals:
-    codec = Codec()
     variant = experiment.draw(person.subject)
     begin: SessionStarted = start_of(person, variant.config, experiment.assignment(variant))
     name, started_us = _session_id(number), START_US + int(at_s) * US
-    values = [
-        codec.encode(signal)
-        for signal in signals(person, begin, session_id=name, started_us=started_us, seed=seed)
-    ]  # fmt: skip
-    return RecordedSignals.of(name, values, codec)
+    said = list(signals(person, begin, session_id=name, started_us=started_us, seed=seed))
+    return RecordedSignals.made(name, said, Codec())
 
 
 def _observed(  # noqa: PLR0917 - one place calls it

@@ -23,9 +23,7 @@ from runtime.sealing import Seal, new_key
 from schemas.vocabulary import Modality
 
 Purpose = Literal["audio", "video", "record"]
-"""What a key seals: the session's sound; its pictures; its recordings and what is kept of its log.
-
-The last is destroyed when the whole session is erased, and only then."""
+"""What a key seals: the session's sound; its pictures; its recordings and what is kept of its log."""
 
 PURPOSES: Final[tuple[Purpose, ...]] = ("audio", "video", "record")
 PURPOSE_OF: Final[Mapping[Modality, Purpose]] = {Modality.SPEECH: "audio", Modality.FACE: "video"}
@@ -50,10 +48,6 @@ class KeyStore(Protocol):
         """The session's keys; without those that were destroyed, and empty if it never had any."""
         ...
 
-    def key_of(self, digest: str, purpose: Purpose) -> bytes | None:
-        """One key of the session with this digest, for who knows no more of it."""
-        ...
-
     def destroyed(self, session_id: str) -> frozenset[Purpose]:
         """Which of its keys were destroyed."""
         ...
@@ -66,8 +60,8 @@ class KeyStore(Protocol):
         """Grows whenever a key is destroyed: a cache of keys is good while this stays the same."""
         ...
 
-    def destroyed_digests(self, purpose: Purpose) -> frozenset[str]:
-        """Digests of all sessions whose key for this was destroyed; for ``record``: of all that were erased."""
+    def erased_digests(self) -> frozenset[str]:
+        """Digests of all sessions whose every key was destroyed."""
         ...
 
 
@@ -100,10 +94,6 @@ class MemoryKeyStore:
             found = {purpose: self._keys.get((name, purpose)) for purpose in PURPOSES}
         return {purpose: key for purpose, key in found.items() if key is not None}
 
-    def key_of(self, digest: str, purpose: Purpose) -> bytes | None:
-        with self._lock:
-            return self._keys.get((digest, purpose))
-
     def destroyed(self, session_id: str) -> frozenset[Purpose]:
         name = self.digest(session_id)
         with self._lock:
@@ -120,9 +110,10 @@ class MemoryKeyStore:
     def generation(self) -> int:
         return self._generation
 
-    def destroyed_digests(self, purpose: Purpose) -> frozenset[str]:
+    def erased_digests(self) -> frozenset[str]:
         with self._lock:
-            return frozenset(name for (name, p), key in self._keys.items() if p == purpose and key is None)
+            names = {name for name, _ in self._keys}
+            return frozenset(n for n in names if all(self._keys.get((n, p), b"") is None for p in PURPOSES))
 
 
 SCHEMA: Final = """
@@ -207,11 +198,6 @@ class SqliteKeyStore:
             rows = db.execute("SELECT purpose, key FROM keys WHERE digest = ? AND key IS NOT NULL", (name,)).fetchall()
         return dict(rows)
 
-    def key_of(self, digest: str, purpose: Purpose) -> bytes | None:
-        with self.opened() as db:
-            row = db.execute("SELECT key FROM keys WHERE digest = ? AND purpose = ?", (digest, purpose)).fetchone()
-        return None if row is None else row[0]
-
     def destroyed(self, session_id: str) -> frozenset[Purpose]:
         name = self.digest(session_id)
         with self.opened() as db:
@@ -234,9 +220,11 @@ class SqliteKeyStore:
         with self.opened() as db:
             return int(db.execute("SELECT value FROM generation").fetchone()[0])
 
-    def destroyed_digests(self, purpose: Purpose) -> frozenset[str]:
+    def erased_digests(self) -> frozenset[str]:
         with self.opened() as db:
-            rows = db.execute("SELECT digest FROM keys WHERE key IS NULL AND purpose = ?", (purpose,)).fetchall()
+            rows = db.execute(
+                "SELECT digest FROM keys WHERE key IS NULL GROUP BY digest HAVING count(*) = ?", (len(PURPOSES),)
+            ).fetchall()
         return frozenset(name for (name,) in rows)
 
 
@@ -303,4 +291,4 @@ class KeyRing:
 
     def erased(self, session_id: str) -> bool:
         """Whether the session was erased."""
-        return "record" in self.store.destroyed(session_id)
+        return len(self.store.destroyed(session_id)) == len(PURPOSES)

@@ -236,19 +236,7 @@ class LedgerEntry:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class KeptRecord:
-    """A record of one session, carried over and sealed before its log was cut to erase another session."""
-
-    session: str
-    topic: str
-    partition: int
-    offset: int
-    published_at_ms: int
-    value: bytes
-
-
-Record = AudioChunk | VideoFrame | Signal | AvatarFrame | ClientEvent | DeadLetter | LedgerEntry | KeptRecord
+Record = AudioChunk | VideoFrame | Signal | AvatarFrame | ClientEvent | DeadLetter | LedgerEntry
 
 NESTED: Mapping[str, type] = {
     cls.__name__: cls
@@ -266,7 +254,6 @@ NESTED: Mapping[str, type] = {
 """Records that occur only inside others, by Avro name."""
 
 TOP_LEVEL: Mapping[str, type[Record]] = {
-    cls.__name__: cls
-    for cls in (AudioChunk, VideoFrame, Signal, AvatarFrame, ClientEvent, DeadLetter, LedgerEntry, KeptRecord)
+    cls.__name__: cls for cls in (AudioChunk, VideoFrame, Signal, AvatarFrame, ClientEvent, DeadLetter, LedgerEntry)
 }
 """Records that are Kafka values, by Avro name."""

@@ -335,15 +335,19 @@ def _effect(  # noqa: PLR0917 - as above
 
 
 def _correct(metrics: Sequence[Json], settings: Settings) -> None:
-    """Adjust the p-values over all metrics and variants: those of the fixed horizon, and the anytime-valid ones."""
-    effects = [effect for metric in metrics for effect in metric["effects"]]
-    for parts in (effects, [effect["sequence"] for effect in effects]):
-        given = [math.nan if part["p_value"] is None else part["p_value"] for part in parts]
-        for part, p in zip(parts, corrected(given, settings.correction), strict=True):
-            part["adjusted_p_value"] = _number(p)
-    for effect in effects:
-        p = effect["sequence"]["adjusted_p_value"]
-        effect["significant"] = p is not None and p < 1 - settings.confidence
+    """Adjust the p-values over variants and metrics: those of the fixed horizon, and the anytime-valid ones.
+
+    The primary metric, which was chosen before and alone decides, is a family of its own; all the others are another.
+    """
+    for primary in (True, False):
+        effects = [effect for metric in metrics if metric["primary"] is primary for effect in metric["effects"]]
+        for parts in (effects, [effect["sequence"] for effect in effects]):
+            given = [math.nan if part["p_value"] is None else part["p_value"] for part in parts]
+            for part, p in zip(parts, corrected(given, settings.correction), strict=True):
+                part["adjusted_p_value"] = _number(p)
+        for effect in effects:
+            p = effect["sequence"]["adjusted_p_value"]
+            effect["significant"] = p is not None and p < 1 - settings.confidence
 
 
 def _decision(arms: Arms, metrics: Sequence[Json], ratios: Sequence[Json]) -> Json:

@@ -112,7 +112,7 @@ def _head(report: Json, note: str) -> str:
         f"{population['exposed_units']:,} units",
         f"{population['exposed_sessions']:,} exposed sessions of {population['assigned_sessions']:,} assigned",
         _span(experiment),
-        f"intervals at {report['confidence']:.0%}, {report['correction']} over all metrics",
+        f"intervals at {report['confidence']:.0%}, {report['correction']} for many metrics",
         experiment["status"],
     ]
     hypothesis = f"<p>{html.escape(experiment['hypothesis'])}</p>" if experiment["hypothesis"] else ""
@@ -183,8 +183,8 @@ def _metrics(metrics: Sequence[Json]) -> str:
             )
     return (
         "<section class=wide><h2>Metrics</h2><small>Difference to the control. Strong: interval at a fixed horizon. "
-        "Pale: anytime-valid, may be looked at any time; green and red by it, after correction for "
-        f"{sum(len(metric['effects']) for metric in metrics)} comparisons.</small>"
+        "Pale: anytime-valid, may be looked at any time; green and red by it, after correction: the primary metric for "
+        "its variants, the others for all of them.</small>"
         "<table><tr><th>metric<th>variant<th>control → variant<th>difference<th><th>anytime-valid<th>adjusted p</tr>"
         f"{''.join(rows)}</table></section>"
     )
@@ -278,7 +278,7 @@ def _fairness(found: Json, names: Sequence[str]) -> str:
     alarms = [gap for gap in found["gaps"] if _kind(gap["better"], gap) == "bad"]
     lines = "".join(
         f"<li><strong>{html.escape(gap['group'])}</strong>, {html.escape(gap['variant'])}: {html.escape(gap['title'])} "
-        f"{gap['difference']:+.{gap['digits']}f} {html.escape(gap['unit'])} to the others "
+        f"<small>({html.escape(gap['unit'])})</small> {gap['difference']:+.{gap['digits']}f} against the others "
         f"({gap['low']:+.{gap['digits']}f} … {gap['high']:+.{gap['digits']}f})</li>"
         for gap in alarms
     )

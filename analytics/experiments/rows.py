@@ -5,7 +5,7 @@ What is computed of a session that has ended is kept in memory: asking again cos
 
 import itertools
 import threading
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -26,8 +26,8 @@ from schemas.vocabulary import VISEMES
 MOST_SESSIONS: Final = 50_000
 """Of one experiment: the newest ones."""
 FRAMES_AT_ONCE: Final = 200_000
-REMEMBERED: Final = 200_000
-"""Sessions whose values are kept in memory."""
+SETTLED_MS: Final = 300_000
+"""So long after a session's end its frames are all here, and its values are kept."""
 BEFORE_DAYS: Final = 90
 
 Values = Mapping[str, float | None]
@@ -40,7 +40,8 @@ class ExperimentQueries:
         self._database = database
         self._folder = folder
         self._clock = clock
-        self._known: OrderedDict[tuple[str, str], Values] = OrderedDict()
+        self._known: dict[str, dict[str, tuple[str, Values]]] = {}
+        # By experiment and session: what the viewers had said then, and the values.
         self._computing = threading.Lock()
 
     def experiments(self) -> Json:
@@ -93,12 +94,15 @@ class ExperimentQueries:
                 name=name,
             )
             if not newest and catalogue.get(name) is None:
-                raise ExperimentUnknown(f"no experiment {name}: neither in {self._folder or 'a folder'} nor in any row")
+                where = (
+                    f"in {self._folder}" if self._folder else "in a folder (AFFECTSTREAM_EXPERIMENTS_DIR names none)"
+                )
+                raise ExperimentUnknown(f"no experiment {name}: neither {where} nor in any row")
             salt = self._salt(catalogue, name, newest)
             sessions = _sessions(client, name, salt)
             told = _told(client, name, salt)
             before = _before(client, name, salt)
-        values = self._values([row for row in sessions if row["exposed"]], told)
+        values = self._values(name, [row for row in sessions if row["exposed"]], told)
         observations = [
             Observation(
                 row["session_id"], row["unit"], row["variant"], row["assigned_at_ms"], bool(row["exposed"]),
@@ -109,23 +113,27 @@ class ExperimentQueries:
         arms = _arms(catalogue, name, salt, {row["variant"] for row in sessions})
         return analyse(arms, observations, before, now_ms=self._clock.now_us() // 1_000, settings=settings)
 
-    def _values(self, sessions: Sequence[Json], told: Mapping[str, "_Told"]) -> Mapping[str, Values]:
-        found: dict[str, Values] = {}
+    def _values(self, name: str, sessions: Sequence[Json], told: Mapping[str, "_Told"]) -> Mapping[str, Values]:
+        settled_ms = self._clock.now_us() // 1_000 - SETTLED_MS
         with self._computing:
+            known = self._known.get(name, {})
+            # Sessions that are no longer listed were erased, or are too old: nothing of them stays.
+            kept: dict[str, tuple[str, Values]] = {}
+            found: dict[str, Values] = {}
             fresh = []
             for row in sessions:
-                # What viewers said afterwards makes another key.
-                key = row["session_id"], repr(told.get(row["session_id"]))
-                if key in self._known:
-                    found[row["session_id"]] = self._known[key]
+                session, said = row["session_id"], repr(told.get(row["session_id"]))
+                if session in known and known[session][0] == said:
+                    kept[session] = known[session]
+                    found[session] = known[session][1]
                 else:
                     fresh.append(row)
             for row, facts in self._facts(fresh, told):
-                found[row["session_id"]] = values = values_of(facts)
-                if row["ended_at_ms"] is not None:
-                    self._known[row["session_id"], repr(told.get(row["session_id"]))] = values
-                    if len(self._known) > REMEMBERED:
-                        self._known.popitem(last=False)
+                session = row["session_id"]
+                found[session] = values_of(facts)
+                if row["ended_at_ms"] is not None and row["ended_at_ms"] < settled_ms:
+                    kept[session] = repr(told.get(session)), found[session]
+            self._known[name] = kept
         return found
 
     def _facts(

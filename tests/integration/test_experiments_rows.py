@@ -21,7 +21,7 @@ from cli.main import app
 from cli.refusing import RecordedSignals, fuse_under
 from cli.simulated_people import START_US, US, Person, signals, start_of
 from dataflows.shard import Shard
-from runtime.clock import SystemClock
+from runtime.clock import ManualClock, SystemClock
 from runtime.experiments import read_experiment
 from runtime.metrics import Metrics
 from runtime.settings import Settings
@@ -148,7 +148,7 @@ def test_metrics_from_rows_are_those_of_the_frames(opened: Any) -> None:
 
 def test_asking_again_computes_nothing_anew(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     database, settings, _ = opened
-    queries = ExperimentQueries(database, settings.experiments_dir, SystemClock())
+    queries = ExperimentQueries(database, settings.experiments_dir, ManualClock(START_US + 86_400 * US))
     first = queries.experiment("livelier")
     monkeypatch.setattr("analytics.experiments.rows._tracks", None)
     again = queries.experiment("livelier")

@@ -63,6 +63,14 @@ def test_an_effect_is_found_told_and_decided_upon():
     json.dumps(found, allow_nan=False)
 
 
+def test_the_primary_metric_is_corrected_for_its_variants_only():
+    found = report(observations(effect=0.3))["metrics"]
+    (primary,), others = found[0]["effects"], [e for metric in found[1:] for e in metric["effects"]]
+    assert primary["adjusted_p_value"] == primary["p_value"]
+    least = min(others, key=lambda effect: effect["p_value"])
+    assert least["adjusted_p_value"] == pytest.approx(min(1, least["p_value"] * len(others)))
+
+
 def test_a_loss_is_called_one_and_nothing_is_called_undecided():
     assert report(observations(effect=-0.7))["decision"]["verdict"] == "worse"
     assert report(observations())["decision"]["verdict"] == "undecided"

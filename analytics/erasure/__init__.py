@@ -1,1 +1,0 @@
-"""Erasing sessions from every store, and proving it."""

@@ -1,4 +1,4 @@
-"""The HTTP API over the rows. It only reads.
+"""The HTTP API over the rows. It only reads, but for erasing sessions, which it asks for.
 
 Who may: an operator (a token of :meth:`runtime.tokens.Tokens.operator`) everything; the holder of a session's token
 with the scope ``watch`` or ``manage`` that session; an observer the sessions of now. ``/healthz`` is open.
@@ -17,12 +17,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.middleware.cors import CORSMiddleware
 
 from analytics.balance import Ranges
+from analytics.erasure.eraser import Eraser, Hindered
 from analytics.errors import DatabaseUnavailable, ExperimentUnknown, QueryRefused, SessionUnknown
 from analytics.media import media_sequences
+from analytics.owner_api import Recorder, TooManyRecordings, add_erasure, add_recording
 from analytics.queries import TIMELINE_POINTS, ExportFormat, Json, Queries
+from analytics.recordings.container import RecordingError
 from analytics.statement import MAX_CHARACTERS
 from runtime.clock import Clock
-from runtime.errors import BrokerError, SettingsError, TokenError
+from runtime.errors import BrokerError, KeyStoreError, SettingsError, TokenError
 from runtime.metrics import Metrics
 from runtime.settings import Settings
 from runtime.tokens import OPERATOR, Grant, Scope, Tokens, bearer
@@ -42,6 +45,8 @@ MEDIA_TYPES: Final[Mapping[ExportFormat, str]] = {
     "parquet": "application/vnd.apache.parquet",
     "arrow": "application/vnd.apache.arrow.file",
 }
+
+
 STATUS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     TokenError: (401, "unauthorized"),
     SessionUnknown: (404, "unknown_session"),
@@ -51,6 +56,10 @@ STATUS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     DatabaseUnavailable: (503, "clickhouse_unavailable"),
     ClickHouseError: (503, "clickhouse_failed"),
     BrokerError: (503, "kafka_unavailable"),
+    KeyStoreError: (503, "no_key_store"),
+    Hindered: (503, "cannot_be_erased_now"),
+    TooManyRecordings: (503, "too_many_recordings"),
+    RecordingError: (409, "cannot_be_recorded"),
 }
 
 
@@ -77,6 +86,8 @@ class Context:
     codec: Codec
     clock: Clock
     metrics: Metrics
+    eraser: Eraser | None = None
+    recorder: Recorder | None = None
 
 
 SessionId = Annotated[str, Path(max_length=128)]
@@ -180,6 +191,11 @@ def create_app(context: Context) -> FastAPI:
     ) -> Json:
         """What came of one experiment: docs/experiments.md has the form."""
         return experiments().experiment(name, confidence=confidence, correction=correction)
+
+    if context.eraser is not None:
+        add_erasure(app, context.settings, queries.database, context.eraser, operator, grant_of)
+    if context.recorder is not None:
+        add_recording(app, context.settings, context.recorder, grant_of)
 
     @app.post("/v1/sql", dependencies=operator_only)
     def sql(statement: Statement) -> Json:

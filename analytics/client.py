@@ -75,6 +75,28 @@ class AnalyticsClient:
         """The answer to one SELECT."""
         return self._json("POST", "/v1/sql", json={"sql": statement})
 
+    def erase(self, session_id: str) -> Json:
+        """Ask for a session to be erased; what is sealed of it is unreadable from now on."""
+        return self._json("POST", f"/v1/sessions/{session_id}/erasure")
+
+    def erase_subject(self, subject: str) -> list[Json]:
+        """The same for every session of a subject."""
+        found: list[Json] = self._ask("POST", "/v1/erasures", json={"subject": subject})
+        return found
+
+    def erasure(self, session_id: str) -> Json:
+        """How far the erasure of a session is."""
+        return self._json("GET", f"/v1/sessions/{session_id}/erasure")
+
+    def erasures(self, *, limit: int = 100) -> list[Json]:
+        """The newest requests."""
+        found: list[Json] = self._ask("GET", "/v1/erasures", params={"limit": limit})
+        return found
+
+    def verify_erasure(self, session_id: str) -> Json:
+        """What every store still holds of a session."""
+        return self._json("POST", f"/v1/sessions/{session_id}/erasure/verify", timeout=EXPORT_TIMEOUT_S)
+
     def export(self, statement: str, kind: ExportFormat) -> bytes:
         """The answer to one SELECT as a Parquet or Arrow file."""
         body = {"sql": statement, "format": kind}

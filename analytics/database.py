@@ -177,7 +177,7 @@ class Database:
             keep = client
         finally:
             if keep is None and client is not None:
-                self._discard(client)
+                self.discard(client)
             self._idle.put(keep)
 
     @contextlib.contextmanager
@@ -193,7 +193,7 @@ class Database:
             try:
                 yield client
             finally:
-                self._discard(client)
+                self.discard(client)
         finally:
             self._exporting.release()
 
@@ -204,7 +204,8 @@ class Database:
         for client in clients:
             client.close()
 
-    def _discard(self, client: Client) -> None:
+    def discard(self, client: Client) -> None:
+        """Close a client that its owner does not need any more."""
         with self._lock:
             if client in self._all:
                 self._all.remove(client)
@@ -225,7 +226,7 @@ class Database:
         except ClickHouseError as error:
             raise DatabaseUnavailable(f"{self.endpoint.describe()}: {error}") from error
         finally:
-            self._discard(client)
+            self.discard(client)
 
 
 def _open(endpoint: Endpoint, limits: dict[str, Any], database: str) -> Client:
@@ -278,7 +279,7 @@ def connect(settings: Settings) -> Database:
         applied = migrate(writer, cluster=cluster)
         apply_optional_settings(writer, cluster=cluster)
         changed = enforce(writer, policy, cluster)
-        database._discard(writer)  # noqa: SLF001 - its own class, its own module
+        database.discard(writer)
     except BaseException:
         database.close()
         raise

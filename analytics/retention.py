@@ -5,7 +5,7 @@ for the tables named; ClickHouse removes what is older when it merges, and at on
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from analytics.cluster import for_cluster
@@ -49,8 +49,13 @@ def enforced(client: Client) -> dict[str, int]:
         "WHERE database = currentDatabase() AND name IN {names:Array(String)}",
         parameters={"names": list(POLICY)},
     ).result_rows
+    return enforced_days(rows)
+
+
+def enforced_days(rows: Iterable[Sequence[object]]) -> dict[str, int]:
+    """The days in the engines of tables; ``rows``: name and engine, in full."""
     found = {str(name): TTL.search(str(engine)) for name, engine in rows}
-    return {name: int(match[1] or match[2]) for name, match in found.items() if match}
+    return {name: int(match[1] or match[2]) for name, match in found.items() if match and name in POLICY}
 
 
 def enforce(client: Client, policy: Mapping[str, int], cluster: str = "") -> list[str]:

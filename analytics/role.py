@@ -13,11 +13,16 @@ import uvicorn
 from analytics import runfile
 from analytics.api import Context, create_app
 from analytics.database import Database, connect
+from analytics.erasure.eraser import Eraser
+from analytics.erasure.rows import Gate
 from analytics.errors import DatabaseUnavailable
+from analytics.owner_api import Recorder
 from analytics.queries import Queries
 from analytics.sink import FIRST_PAUSE_S, LONGEST_PAUSE_S, TOPICS, Sink
+from runtime.erasures import Erasures
 from runtime.errors import AffectstreamError, BrokerError, SettingsError
 from runtime.kafka import topic_ids
+from runtime.keystore import key_store
 from runtime.lifecycle import Role
 from runtime.registry import codec
 from runtime.tokens import Tokens
@@ -29,8 +34,8 @@ OPERATOR_TTL_S: Final = 30 * 86_400
 GRACE_S: Final = 3
 
 
-def run(role: Role) -> None:
-    """Sink and serve until ``role.stop`` is set.
+def run(role: Role, recorder: Recorder | None = None) -> None:
+    """Sink, serve and erase until ``role.stop`` is set. Without ``recorder``, recordings cannot be had by HTTP.
 
     Waits for ClickHouse and for the topics. Raises SettingsError for a bad DSN or a taken port, MigrationError, and
     whatever ends the sink.
@@ -46,10 +51,18 @@ def run(role: Role) -> None:
             return
         shared = codec(role.settings)
         topics = {topic: (role.settings.topic(topic), topic_id) for topic, topic_id in ids.items()}
-        context = Context(role.settings, Queries(database, topics), shared, role.clock, role.metrics)
+        store = key_store(role.settings.data_dir)
+        stack.callback(store.close)
+        gate = Gate(store)
+        eraser = Eraser(
+            role.settings, database, shared, clock=role.clock, erasures=Erasures(store), gate=gate, topics=topics,
+            stop=role.stop,
+        )  # fmt: skip
+        context = Context(role.settings, Queries(database, topics), shared, role.clock, role.metrics, eraser, recorder)
         stack.enter_context(_serving(context, listener, role.stop))
         stack.enter_context(_findable(role, listener))
-        sink = Sink(role.settings, database, shared, clock=role.clock, metrics=role.metrics, stop=role.stop)
+        stack.enter_context(_erasing(eraser, role.stop))
+        sink = Sink(role.settings, database, shared, clock=role.clock, metrics=role.metrics, stop=role.stop, gate=gate)
         sink.run()
 
 
@@ -130,6 +143,29 @@ def _serving(context: Context, listener: socket.socket, stop: threading.Event) -
             raise AffectstreamError("the HTTP server ended by itself") from (failed[0] if failed else None)
     finally:
         server.should_exit = True
+        thread.join()
+
+
+@contextlib.contextmanager
+def _erasing(eraser: Eraser, stop: threading.Event) -> Iterator[None]:
+    """Erase what is asked for in a thread; if that ends by itself, the role stops and the error is raised here."""
+    failed: list[BaseException] = []
+
+    def erase() -> None:
+        try:
+            eraser.run()
+        except BaseException as error:  # noqa: BLE001 - handed over to the role's thread
+            failed.append(error)
+            stop.set()
+
+    thread = threading.Thread(target=erase, name="eraser")
+    thread.start()
+    try:
+        yield
+        if failed:
+            raise AffectstreamError("the eraser ended by itself") from failed[0]
+    finally:
+        stop.set()
         thread.join()
 
 

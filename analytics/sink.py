@@ -30,6 +30,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from analytics.aggregates import Aggregator
 from analytics.columns import Built, TableBuilder
 from analytics.database import Client, Database
+from analytics.erasure.rows import Gate
 from analytics.errors import DatabaseUnavailable
 from analytics.lag import GROUP, LagGauge
 from analytics.pending import Pending, Position
@@ -49,11 +50,12 @@ from runtime.kafka import (
     partition_count,
     topic_ids,
 )
+from runtime.keystore import key_store
 from runtime.metrics import Metrics, Stopwatch
 from runtime.settings import Settings
 from schemas.codec import Codec
-from schemas.topics import AVATAR_FRAMES, DEAD_LETTERS, Topic
-from schemas.vocabulary import Stage
+from schemas.topics import AVATAR_FRAMES, CUT_KEY, DEAD_LETTERS, Topic
+from schemas.vocabulary import Outcome, Stage
 
 log = logging.getLogger(__name__)
 
@@ -95,14 +97,17 @@ class Sink:
     """Owned by one thread: :meth:`run` blocks in it until ``stop`` is set."""
 
     def __init__(
-        self, settings: Settings, database: Database, codec: Codec, *, clock: Clock, metrics: Metrics, stop: Stop
-    ) -> None:
+        self, settings: Settings, database: Database, codec: Codec, *, clock: Clock, metrics: Metrics, stop: Stop,
+        gate: Gate | None = None,
+    ) -> None:  # fmt: skip
+        """``gate``: shared with who erases sessions in this process."""
         self._settings = settings
         self._database = database
         self._builder = TableBuilder(codec)
         self._clock = clock
         self._metrics = metrics
         self._stop = stop
+        self._gate = gate or Gate(key_store(settings.data_dir))
         self._ids: Mapping[Topic, str] = {}
         self._topics: dict[str, Topic] = {settings.topic(name): name for name in TOPICS}
         self._positions: dict[tuple[Topic, int], Position] = {}
@@ -172,6 +177,8 @@ class Sink:
         self._metrics.count("records_in_total", len(run), topic=topic)
 
     def _set_aside(self, message: Message, topic: Topic, error: str) -> None:
+        if message.value() is None and message.key() == CUT_KEY:
+            return
         if topic == DEAD_LETTERS:
             # A dead letter about a dead letter would come back here for ever.
             log.error("unreadable dead letter at [%s]@%s: %s", message.partition(), message.offset(), error)
@@ -196,8 +203,12 @@ class Sink:
 
         Raises Stopped if the role is asked to stop while ClickHouse is away.
         """
-        if not self._pending:
-            return
+        if self._pending:
+            with self._gate.lock:
+                self._gate.refresh()
+                self._flush()
+
+    def _flush(self) -> None:
         built = {topic: self._build(topic, pending) for topic, pending in self._pending.items()}
         if any(b.refused for b in built.values()):
             self._publisher.flush()
@@ -225,7 +236,12 @@ class Sink:
             self._positions[topic, int(taken.partitions[i])].unreadable += 1
             self._set_aside(pending.messages[i], topic, error)
         for table, rows in built.tables.items():
-            built.tables[table] = self._without_held(topic, table, rows)
+            fresh = self._without_held(topic, table, rows)
+            passing = self._gate.passing(table, fresh)
+            if len(passing) < len(fresh):
+                lost = len(fresh) - len(passing)
+                self._metrics.count("dropped_total", lost, modality="", outcome=Outcome.ERASED.value)
+            built.tables[table] = passing
         return built
 
     def _without_held(self, topic: Topic, table: Table, rows: pa.Table) -> pa.Table:
@@ -287,7 +303,8 @@ class Sink:
             return
         watch = Stopwatch()
         try:
-            self._aggregator.compute(self._client, lambda: self._clock.now_us() > begun_us + AGGREGATE_AT_MOST_US)
+            with self._gate.lock:
+                self._aggregator.compute(self._client, lambda: self._clock.now_us() > begun_us + AGGREGATE_AT_MOST_US)
         except (ClickHouseError, OSError) as error:
             log.warning("computing minute_aggregates, again in %d s: %s", AGGREGATE_EVERY_US // 1_000_000, error)
             return

@@ -225,6 +225,46 @@ def edge_mode(
         typer.echo(json.dumps(results.keys()))
 
 
+@app.command()
+def sealing(as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")] = False) -> None:
+    """What it costs to seal and to open a chunk of sound or a picture: microseconds of one core an item."""
+    from cli.sealing import cost_us  # noqa: PLC0415
+
+    found = cost_us()
+    for name, (seal_us, open_us) in found.items():
+        Console().print(f"{name}: sealed in {seal_us} µs, opened in {open_us} µs")
+    if as_json:
+        typer.echo(json.dumps({name: {"seal_us": pair[0], "open_us": pair[1]} for name, pair in found.items()}))
+
+
+@app.command()
+def erasure(
+    quick: Annotated[bool, typer.Option("--quick", help="Ten thousand rows instead of a million.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")] = False,
+) -> None:
+    """Erase one session among a million rows, and search every store for it. Exit code 1 unless within 60 s.
+
+    Real Kafka, a real fusion process and a real analytics role with its ClickHouse.
+    """
+    require_benchmarks()
+    from benchmarks.erasure.bench import Plan, failed, measure  # noqa: PLC0415
+    from cli.laboratory import laboratory  # noqa: PLC0415
+    from runtime.settings import Settings  # noqa: PLC0415
+
+    with laboratory(Settings.from_env(os.environ), os.environ, progress) as settings:
+        result = measure(settings, Plan().quick() if quick else Plan(), progress)
+    Console().print(
+        f"one session of {result.session_rows:,} rows among {result.rows:,}: request taken after "
+        f"{result.taken_s * 1e3:.0f} ms, erased after {result.erased_s:.1f} s, every store searched in "
+        f"{result.verified_s:.1f} s, nothing left: {'yes' if result.ok else 'NO'}"
+    )
+    if as_json:
+        typer.echo(json.dumps(result.keys()))
+    if problem := failed(result):
+        _console.print(f"[red]{problem}[/red]")
+        raise typer.Exit(1)
+
+
 def _numbers(text: str) -> tuple[int, ...]:
     try:
         found = tuple(sorted({int(part) for part in text.split(",")}))

@@ -16,6 +16,7 @@ from cli.telemetry import Scraper
 from runtime.errors import AffectstreamError, BrokerError
 from runtime.kafka import ensure_topics, wait_for_broker
 from runtime.settings import Settings
+from runtime.topic_admin import enforce
 
 BROKER: Final = "kafka"
 BROKER_DEADLINE_S: Final = 60.0
@@ -78,6 +79,7 @@ class Deployment:
             self._start_broker(progress)
             progress("creating topics")
             ensure_topics(self.settings)
+            enforce(self.settings)
             progress("starting the roles")
             self.scraper.start()
             for role in RoleName:

@@ -221,10 +221,12 @@ def ab(
     from analytics.experiments.page import pairs_page  # noqa: PLC0415
     from cli.refusing import recordings_in, tracks_under  # noqa: PLC0415
     from cli.simulating import paired  # noqa: PLC0415
+    from runtime.keystore import key_store  # noqa: PLC0415
+    from runtime.settings import Settings  # noqa: PLC0415
 
     experiment = _experiment(file)
     paths = recordings_in(recordings)
-    tracks = tracks_under(experiment, paths, progress)
+    tracks = tracks_under(experiment, paths, progress, key_store(Settings.from_env(os.environ).data_dir))
     pairs = paired(experiment, tracks, confidence)
     note = f"{len(paths)} recordings: {', '.join(path.name for path in paths[:8])}{' …' if len(paths) > 8 else ''}"
     _write(out, pairs_page(experiment.name, pairs, note=note) if out else "")

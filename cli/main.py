@@ -18,6 +18,8 @@ from cli.formats import FileFormat, OutputFormat
 from cli.ports import PAGE_PORT
 from cli.recordings import COMMANDS as RECORDING_COMMANDS
 from cli.roles import RoleName
+from cli.sessions import app as sessions_app
+from cli.sessions import retention
 from cli.verify import app as verify_app
 from runtime.errors import AffectstreamError
 
@@ -41,6 +43,8 @@ app.add_typer(verify_app, name="verify")
 app.add_typer(bench_app, name="bench")
 app.add_typer(egress_app, name="egress")
 app.add_typer(experiment_app, name="experiment")
+app.add_typer(sessions_app, name="sessions")
+app.command()(retention)
 
 console = Console(stderr=True, highlight=False)
 

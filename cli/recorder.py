@@ -7,9 +7,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from analytics.recordings.container import Entry, Header, RecordedSession, RecordingError
+from analytics.recordings.sealed import sealing_for
 from analytics.recordings.writing import writing
 from dataflows.ownership import read_claims
 from inference_workers import models
@@ -23,15 +24,26 @@ from runtime.kafka import (
     offset_ranges,
     partition_count,
 )
+from runtime.kept import restored
 from runtime.keystore import KeyRing, key_store
 from runtime.registry import codec
 from runtime.sealed_media import opened
 from runtime.settings import Settings
 from schemas.codec import HISTORY_FOLDER, Codec, DecodeError, fingerprint, schema_text
-from schemas.records import TOP_LEVEL, AudioChunk, ClientEvent, SessionEnded, SessionStarted, Signal, VideoFrame
+from schemas.records import (
+    TOP_LEVEL,
+    AudioChunk,
+    ClientEvent,
+    KeptRecord,
+    SessionEnded,
+    SessionStarted,
+    Signal,
+    VideoFrame,
+)
 from schemas.topics import (
     AVATAR_FRAMES,
     CLIENT_EVENTS,
+    KEPT,
     MEDIA_AUDIO,
     MEDIA_VIDEO,
     SIGNALS,
@@ -88,11 +100,13 @@ class Recorded:
 
 def record(
     settings: Settings, sessions: Sequence[str], path: Path, clock: Clock, progress: Progress, *, follow: bool = False,
+    media: bool = True, sealed: bool = False,
 ) -> Recorded:  # fmt: skip
     """Write the sessions' signals, frames, and, where storing raw media is consented, their sound and pictures.
 
-    ``follow``: wait for the end of sessions that still run. Raises RecordingError if a session is not in the log, has
-    not ended, or if the file cannot be written; BrokerError if Kafka does not answer.
+    ``follow``: wait for the end of sessions that still run. ``media``: whether sound and pictures may be in it at all.
+    ``sealed``: with the sessions' keys, so that erasing one makes the file unreadable. Raises RecordingError if a
+    session is not in the log, has not ended, or if the file cannot be written; BrokerError if Kafka does not answer.
     """
     wanted = tuple(dict.fromkeys(sessions))
     if not 0 < len(wanted) <= MAX_SESSIONS:
@@ -100,8 +114,8 @@ def record(
     log = _Log(settings, wanted)
     seen = log.survey(progress, follow=follow)
     allowed = {
-        MEDIA_AUDIO: {name for name in wanted if _storable(seen[name], "audio")},
-        MEDIA_VIDEO: {name for name in wanted if _storable(seen[name], "video")},
+        MEDIA_AUDIO: {name for name in wanted if media and _storable(seen[name], "audio")},
+        MEDIA_VIDEO: {name for name in wanted if media and _storable(seen[name], "video")},
     }
     media = any(allowed.values())
     header = Header(
@@ -117,7 +131,8 @@ def record(
     log.wait_fused(seen, progress)
     progress(f"writing {path}" + ("" if media else "; raw media was not consented to be stored: none is in it"))
     counts: dict[str, int] = {}
-    with writing(path, header) as writer:
+    sealing = sealing_for(key_store(settings.data_dir), wanted) if sealed else None
+    with writing(path, header, sealing) as writer:
         for topic in RECORDED:
             chosen = allowed.get(topic, set(wanted))
             for entry in log.entries(topic, chosen):
@@ -168,12 +183,23 @@ def _schemas() -> dict[str, object]:
     return found
 
 
+class _Record(NamedTuple):
+    """A record of one of the sessions, wherever it stands now."""
+
+    session_id: str
+    partition: int
+    offset: int
+    published_at_ms: int
+    value: bytes
+
+
 class _Log:
     """The partitions in which some sessions lie."""
 
     def __init__(self, settings: Settings, sessions: Sequence[str]) -> None:
         self._settings = settings
         self._sessions = sessions
+        self._names = frozenset(sessions)
         self._wire, self._plain = codec(settings), Codec()
         self._keys = KeyRing(key_store(settings.data_dir))
         count = partition_count(settings, SIGNALS)
@@ -187,33 +213,31 @@ class _Log:
         def complete() -> bool:
             return all(each.ended is not None for each in seen.values())
 
-        for message in self._messages(SIGNALS, until=complete if follow else None):
-            if message is None:
+        for record in self._records(SIGNALS, until=complete if follow else None):
+            if record is None:
                 if not told and not complete():
                     told = True
                     progress("waiting for the end of " + ", ".join(n for n, each in seen.items() if each.ended is None))
                 continue
-            name = _key(message)
-            if name not in seen:
-                continue
             try:
-                signal = self._wire.decode(Signal, message.value())
+                signal = self._wire.decode(Signal, record.value)
             except DecodeError:
                 continue  # it is recorded, as it is
-            seen[name].sources.add(signal.source)
-            if isinstance(signal.payload, SessionStarted) and seen[name].started is None:
-                seen[name].started = signal
-            elif isinstance(signal.payload, SessionEnded) and seen[name].ended is None:
-                seen[name].ended = signal
-                seen[name].partition, seen[name].end_offset = int(message.partition() or 0), int(message.offset() or 0)
+            of = seen[record.session_id]
+            of.sources.add(signal.source)
+            if isinstance(signal.payload, SessionStarted) and of.started is None:
+                of.started = signal
+            elif isinstance(signal.payload, SessionEnded) and of.ended is None:
+                of.ended = signal
+                of.partition, of.end_offset = record.partition, record.offset
         days = topic_specs()[SIGNALS].retention_ms / 86_400_000
         if missing := [name for name, each in seen.items() if each.started is None]:
             raise RecordingError(f"not in the log, which is kept for {days:g} days: {', '.join(missing[:10])}")
         if running := [name for name, each in seen.items() if each.ended is None]:
             raise RecordingError(f"not ended yet: {', '.join(running[:10])}; --follow waits for the end")
-        for message in self._messages(CLIENT_EVENTS):
-            if message is not None and (name := _key(message)) in seen:
-                self._consent(seen[name], message)
+        for record in self._records(CLIENT_EVENTS):
+            if record is not None:
+                self._consent(seen[record.session_id], record.value)
         return seen
 
     def wait_fused(self, seen: Mapping[str, _Seen], progress: Progress) -> None:
@@ -231,9 +255,9 @@ class _Log:
                 return
             time.sleep(ASK_S)
 
-    def _consent(self, seen: _Seen, message: Message) -> None:
+    def _consent(self, seen: _Seen, value: bytes) -> None:
         try:
-            event = self._wire.decode(ClientEvent, message.value())
+            event = self._wire.decode(ClientEvent, value)
         except DecodeError:
             seen.scopes = frozenset()  # what cannot be read may have withdrawn everything
             return
@@ -247,9 +271,9 @@ class _Log:
             return
         found: list[Entry] = []
         for partition in self._partitions:
-            for message in self._messages(topic, only=partition):
-                if message is not None and (name := _key(message)) in sessions:
-                    entry = self._entry(topic, name, message)
+            for record in self._records(topic, only=partition):
+                if record is not None and record.session_id in sessions:
+                    entry = self._entry(topic, record)
                     if entry is not None:
                         found.append(entry)
                     if len(found) >= READ_AT_ONCE:
@@ -257,9 +281,9 @@ class _Log:
                         found.clear()
         yield from found
 
-    def _entry(self, topic: Topic, name: str, message: Message) -> Entry | None:
+    def _entry(self, topic: Topic, record: "_Record") -> Entry | None:
         """The record as it is to be kept; None for media that cannot be opened any more: its key was destroyed."""
-        value = bytes(message.value() or b"")
+        value = record.value
         if self._settings.schema_registry_url:
             # A registry's ids mean nothing elsewhere.
             cls = TOP_LEVEL[topic_specs()[topic].schema]
@@ -270,9 +294,7 @@ class _Log:
             if opened is None:
                 return None
             value = opened
-        return Entry(
-            topic, int(message.partition() or 0), int(message.offset() or 0), message.timestamp()[1], name, value
-        )
+        return Entry(topic, record.partition, record.offset, record.published_at_ms, record.session_id, value)
 
     def _opened(self, topic: Topic, value: bytes) -> bytes | None:
         """A media record with its sound or picture in the clear; bytes that are no such record as they are."""
@@ -281,6 +303,35 @@ class _Log:
         except DecodeError:
             return value
         return None if record is None else self._plain.encode(record)
+
+    def _records(
+        self, topic: Topic, *, only: int | None = None, until: Callable[[], bool] | None = None
+    ) -> Iterator["_Record | None"]:
+        """The sessions' records of a topic in log order: those that were carried over, then what still stands there."""
+        newest: dict[int, int] = {}
+        for record in self._kept(topic, only):
+            # Carried over again by an erasure that was interrupted: once is enough.
+            if record.offset > newest.get(record.partition, -1):
+                newest[record.partition] = record.offset
+                yield record
+        for message in self._messages(topic, only=only, until=until):
+            if message is None:
+                yield None
+                continue
+            name, partition, offset = _key(message), int(message.partition() or 0), int(message.offset() or 0)
+            if name in self._names and offset > newest.get(partition, -1):
+                yield _Record(name, partition, offset, message.timestamp()[1], bytes(message.value() or b""))
+
+    def _kept(self, topic: Topic, only: int | None) -> Iterator["_Record"]:
+        digests = {self._keys.store.digest(name): name for name in self._sessions}
+        for message in self._messages(KEPT, only=only):
+            name = None if message is None else digests.get(_key(message))
+            if message is None or name is None:
+                continue
+            kept = self._plain.decode(KeptRecord, message.value())
+            value = restored(self._keys, name, kept) if kept.topic == topic else None
+            if value is not None:
+                yield _Record(name, kept.partition, kept.offset, kept.published_at_ms, value)
 
     def _messages(
         self, topic: Topic, *, only: int | None = None, until: Callable[[], bool] | None = None

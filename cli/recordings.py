@@ -45,17 +45,24 @@ def record(
     sessions: Annotated[list[str], typer.Argument(help="Ids of sessions that have ended.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The file, by custom with the extension .afr.")],
     follow: Annotated[bool, typer.Option("--follow", help="Wait for the end of sessions that still run.")] = False,
+    plain: Annotated[
+        bool,
+        typer.Option("--plain", help="Not sealed: readable by everybody, and still so when a session is erased."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write sessions from Kafka's log to one self-describing file.
 
-    Signals and frames always; sound and pictures only of sessions whose consent to store raw media stands.
+    Signals and frames always; sound and pictures only of sessions whose consent to store raw media stands. The file is
+    sealed with the sessions' keys: it opens where those are, until one of the sessions is erased.
     """
     from cli.recorder import record as write  # noqa: PLC0415
     from runtime.clock import SystemClock  # noqa: PLC0415
     from runtime.settings import Settings  # noqa: PLC0415
 
-    written = write(Settings.from_env(os.environ), sessions, out, SystemClock(), progress, follow=follow)
+    written = write(
+        Settings.from_env(os.environ), sessions, out, SystemClock(), progress, follow=follow, sealed=not plain
+    )
     counts = ", ".join(f"{count:,} {topic}" for topic, count in written.counts.items())
     _console.print(f"{written.path}: {written.bytes:,} bytes, {counts}", soft_wrap=True)
     if as_json:
@@ -80,21 +87,27 @@ def replay(  # noqa: PLR0917 - options, given by name
     code is 1 unless the frames are identical; from media, differences are reported by channel.
     """
     from analytics.recordings.reading import open_recording  # noqa: PLC0415
+    from analytics.recordings.sealed import is_sealed, sealing_for  # noqa: PLC0415
     from analytics.recordings.writing import writing  # noqa: PLC0415
     from cli.laboratory import laboratory  # noqa: PLC0415
     from cli.replaying import header_of, replay_in_process, replay_through_roles  # noqa: PLC0415
+    from runtime.keystore import key_store  # noqa: PLC0415
     from runtime.settings import Settings  # noqa: PLC0415
     from schemas.topics import SIGNALS  # noqa: PLC0415
 
     times = _speed(speed)
-    recording = open_recording(file)
+    keys = key_store(Settings.from_env(os.environ).data_dir)
+    recording = open_recording(file, keys)
     if source is Source.SIGNALS and not times and not roles:
         replayed = replay_in_process(recording)
     else:
         with laboratory(Settings.from_env(os.environ), os.environ, progress) as settings:
             replayed = replay_through_roles(settings, recording, source.value, times, progress)
     if out is not None:
-        with writing(out, header_of(recording, replayed, times)) as writer:
+        # What comes of a sealed recording is sealed like it.
+        sessions = [session.session_id for session in recording.header.sessions]
+        sealing = sealing_for(keys, sessions) if is_sealed(file) else None
+        with writing(out, header_of(recording, replayed, times), sealing) as writer:
             given = list(replayed.entries)
             if source is Source.SIGNALS:
                 given = [*recording.of(SIGNALS), *given]
@@ -123,8 +136,11 @@ def diff(
     """Compare two recordings' frames: exit code 0 if they are identical, or differ by no more than is tolerated."""
     from analytics.recordings.diffing import EXACT, Tolerances  # noqa: PLC0415
     from cli.regression import diff as compare  # noqa: PLC0415
+    from runtime.keystore import key_store  # noqa: PLC0415
+    from runtime.settings import Settings  # noqa: PLC0415
 
-    difference = compare(a, b, EXACT if tolerances is None else Tolerances.read(tolerances))
+    keys = key_store(Settings.from_env(os.environ).data_dir)
+    difference = compare(a, b, EXACT if tolerances is None else Tolerances.read(tolerances), keys)
     _show(difference, "A", "B")
     if as_json:
         typer.echo(json.dumps(difference.keys()))

@@ -13,6 +13,7 @@ from analytics.recordings.frames import FrameDecoder
 from analytics.recordings.reading import Recording, open_recording
 from dataflows.shard import Message, Shard
 from dataflows.warm import compile_all
+from runtime.keystore import KeyStore
 from schemas.codec import Codec, DecodeError
 from schemas.experiments import Experiment
 from schemas.fusion_config import FusionConfig
@@ -117,15 +118,16 @@ def recordings_in(paths: Iterable[Path]) -> list[Path]:
 
 
 def tracks_under(
-    experiment: Experiment, paths: Sequence[Path], progress: Callable[[str], None]
+    experiment: Experiment, paths: Sequence[Path], progress: Callable[[str], None], keys: KeyStore | None = None
 ) -> dict[str, dict[str, Track]]:
     """By variant, the tracks of every session in the recordings; a session that stands in two counts once.
 
-    Raises RecordingError if a recording cannot be read.
+    ``keys`` open those that are sealed. Raises RecordingError if a recording cannot be read.
     """
     tracks: dict[str, dict[str, Track]] = {variant.name: {} for variant in experiment.variants}
     for path in paths:
-        fresh = [s for s in recorded_signals(open_recording(path)) if s.session_id not in tracks[experiment.control]]
+        found = recorded_signals(open_recording(path, keys))
+        fresh = [s for s in found if s.session_id not in tracks[experiment.control]]
         for variant in experiment.variants:
             tracks[variant.name].update(fuse_under(variant.config, fresh))
         progress(f"{path.name}: {len(fresh)} session{'' if len(fresh) == 1 else 's'}")

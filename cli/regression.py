@@ -11,6 +11,7 @@ from analytics.recordings.frames import FrameDecoder, Frames
 from analytics.recordings.reading import open_recording
 from analytics.recordings.regression import Case, junit, page
 from cli.replaying import replay_in_process
+from runtime.keystore import KeyStore
 from schemas.topics import AVATAR_FRAMES
 
 TOLERANCES: Final = "tolerances.yaml"
@@ -74,13 +75,13 @@ def _case(path: Path, tolerances: Tolerances) -> Case:
     )  # fmt: skip
 
 
-def diff(a: Path, b: Path, tolerances: Tolerances = EXACT) -> Difference:
+def diff(a: Path, b: Path, tolerances: Tolerances = EXACT, keys: KeyStore | None = None) -> Difference:
     """Compare the frames of two recordings; RecordingError if one cannot be read or holds no frames."""
-    return compare(_frames(a), _frames(b), tolerances)
+    return compare(_frames(a, keys), _frames(b, keys), tolerances)
 
 
-def _frames(path: Path) -> Frames:
-    frames = FrameDecoder().collect(open_recording(path).of(AVATAR_FRAMES))
+def _frames(path: Path, keys: KeyStore | None = None) -> Frames:
+    frames = FrameDecoder().collect(open_recording(path, keys).of(AVATAR_FRAMES))
     if not frames.values:
         raise RecordingError(f"{path} holds no frames")
     return frames

@@ -9,6 +9,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from analytics.owner_api import Recorder
     from ingest.feed import AvatarFeed
     from runtime.lifecycle import Role
     from runtime.settings import Settings
@@ -66,6 +69,8 @@ def run_role(name: RoleName, settings: "Settings", partitions: Sequence[int] | N
     arguments: dict[str, object] = {} if partitions is None else {"owned": partitions}
     if name is RoleName.INGEST:
         arguments["feed"] = _channel_feed
+    if name is RoleName.ANALYTICS:
+        arguments["recorder"] = _recorder(role)
     importlib.import_module(MODULES[name]).run(role, **arguments)
     log.info("%s: stopped", name.value)
 
@@ -75,6 +80,17 @@ def _channel_feed(role: "Role") -> "AvatarFeed":
     from egress.feed import ChannelFeed  # noqa: PLC0415 - not before a peer asks for it
 
     return ChannelFeed.of(role)
+
+
+def _recorder(role: "Role") -> "Recorder":
+    """Recording a session within the analytics role's process, for its owner."""
+
+    def record(session_id: str, path: "Path", *, media: bool) -> None:
+        from cli.recorder import record as write  # noqa: PLC0415 - not before somebody asks for it
+
+        write(role.settings, [session_id], path, role.clock, log.debug, media=media)
+
+    return record
 
 
 def _end_hard(stop: threading.Event) -> None:

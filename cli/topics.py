@@ -5,13 +5,16 @@ from rich.table import Table
 
 from runtime.kafka import ensure_topics
 from runtime.settings import Settings
+from runtime.topic_admin import enforce
 from schemas.topics import topic_specs
 
 
 def create(settings: Settings, console: Console) -> None:
-    """Create missing topics; raises BrokerError or TopicMismatch."""
+    """Create missing topics, and have all of them keep records as configured; raises BrokerError or TopicMismatch."""
     for name, partitions in ensure_topics(settings).items():
         console.print(f"{settings.topic_prefix}{name}  {partitions} partitions", highlight=False)
+    for name in enforce(settings):
+        console.print(f"{settings.topic_prefix}{name}  keeps records as configured now", highlight=False)
 
 
 def show(settings: Settings, console: Console) -> None:

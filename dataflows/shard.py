@@ -54,6 +54,7 @@ from schemas.bulk import SignalBatch, varint
 from schemas.codec import Codec
 from schemas.fusion_config import PARAMETERS, FusionConfig
 from schemas.records import LedgerEntry, SessionControl, SessionStarted, Signal
+from schemas.topics import CUT_KEY
 from schemas.vocabulary import BLENDSHAPES, Modality, Stage
 
 MODALITIES: Final = (Modality.FACE.value, Modality.SPEECH.value, "")
@@ -143,8 +144,13 @@ class Shard:
         messages = self._new_ones(messages)
         if not messages:
             return result
-        result.taken = len(messages)
         _, keys, values = zip(*messages, strict=True)
+        if None in values:
+            messages = [message for message in messages if message[2] is not None or message[1] != CUT_KEY]
+            if not messages:
+                return result
+            _, keys, values = zip(*messages, strict=True)
+        result.taken = len(messages)
         signals = self._decoder.read(values, keys)
         batch = layout.Batch(
             rows=np.full(len(messages), -1, np.int64),

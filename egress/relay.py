@@ -23,7 +23,7 @@ from runtime.metrics import Metrics
 from runtime.settings import Settings
 from schemas.codec import Codec, DecodeError
 from schemas.records import AvatarFrame, ClientEvent
-from schemas.topics import AVATAR_FRAMES, CLIENT_EVENTS
+from schemas.topics import AVATAR_FRAMES, CLIENT_EVENTS, CUT_KEY
 from schemas.vocabulary import Stage
 
 log = logging.getLogger(__name__)
@@ -199,6 +199,8 @@ class Relay:
             log.warning("reading %s: %s", self._topic, message.error())
             return None
         key = message.key()
+        if key == CUT_KEY:
+            return None
         session_id = key.decode(errors="replace") if isinstance(key, bytes) else str(key)
         if self._surveying:
             with self._lock:

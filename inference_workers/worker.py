@@ -41,7 +41,7 @@ from runtime.registry import codec
 from runtime.sealed_media import Media, opened, with_media
 from schemas.codec import Codec, DecodeError
 from schemas.records import Payload, Signal
-from schemas.topics import SIGNALS, Topic
+from schemas.topics import CUT_KEY, SIGNALS, Topic
 from schemas.vocabulary import Modality, Outcome, Stage
 
 log = logging.getLogger(__name__)
@@ -319,6 +319,9 @@ class Worker(Generic[R]):
         partition, offset = message.partition(), message.offset()
         assert partition is not None
         assert offset is not None
+        if message.value() is None and message.key() == CUT_KEY:
+            self._positions[partition] = offset + 1
+            return
         self._role.metrics.count("records_in_total", topic=self._topic)
         accounted = offset < self._accounted.get(partition, 0)
         try:

@@ -28,6 +28,7 @@ from confluent_kafka.cimpl import NewTopic
 from runtime.clock import Clock
 from runtime.errors import BrokerError, DeliveryFailed, QueueFull, TopicMismatch
 from runtime.metrics import Metrics
+from runtime.retention import parse_topic_policy, topic_config
 from runtime.settings import Settings
 from schemas.codec import Codec
 from schemas.records import DeadLetter, LedgerEntry
@@ -61,9 +62,6 @@ PRODUCER_QUEUE_RECORDS: Final = 100_000
 PRODUCER_QUEUE_KIB: Final = 131_072
 CONSUMER_QUEUE_KIB: Final = 65_536
 MAX_RECORD_BYTES: Final = 1_048_576
-SEGMENTS_KEPT: Final = 5
-"""A record outlives its topic's retention by at most this part of it (and the broker's interval between checks)."""
-
 COORDINATOR_MOVES: Final = frozenset(
     {
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
@@ -509,14 +507,9 @@ def ensure_topics(settings: Settings) -> Mapping[str, int]:
             settings.topic_prefix + name,
             num_partitions=settings.partitions,
             replication_factor=settings.replication_factor,
-            config={
-                "retention.ms": str(spec.retention_ms),
-                # Kafka deletes whole segments only: without this, media would stay until 7 days or 1 GiB are full.
-                "segment.ms": str(spec.retention_ms // SEGMENTS_KEPT),
-                "max.message.bytes": str(MAX_RECORD_BYTES),
-            },
+            config={**topic_config(retention_ms), "max.message.bytes": str(MAX_RECORD_BYTES)},
         )
-        for name, spec in topic_specs().items()
+        for name, retention_ms in parse_topic_policy(settings.retention_hours).items()
         if settings.topic_prefix + name not in existing
     ]
     if missing:

@@ -23,7 +23,9 @@ from runtime.sealing import Seal, new_key
 from schemas.vocabulary import Modality
 
 Purpose = Literal["audio", "video", "record"]
-"""What a key seals: the session's sound; its pictures; its recordings and what is kept of its log."""
+"""What a key seals: the session's sound; its pictures; its recordings and what is kept of its log.
+
+The last is destroyed when the whole session is erased, and only then."""
 
 PURPOSES: Final[tuple[Purpose, ...]] = ("audio", "video", "record")
 PURPOSE_OF: Final[Mapping[Modality, Purpose]] = {Modality.SPEECH: "audio", Modality.FACE: "video"}
@@ -48,6 +50,10 @@ class KeyStore(Protocol):
         """The session's keys; without those that were destroyed, and empty if it never had any."""
         ...
 
+    def key_of(self, digest: str, purpose: Purpose) -> bytes | None:
+        """One key of the session with this digest, for who knows no more of it."""
+        ...
+
     def destroyed(self, session_id: str) -> frozenset[Purpose]:
         """Which of its keys were destroyed."""
         ...
@@ -60,8 +66,8 @@ class KeyStore(Protocol):
         """Grows whenever a key is destroyed: a cache of keys is good while this stays the same."""
         ...
 
-    def erased_digests(self) -> frozenset[str]:
-        """Digests of all sessions whose every key was destroyed."""
+    def destroyed_digests(self, purpose: Purpose) -> frozenset[str]:
+        """Digests of all sessions whose key for this was destroyed; for ``record``: of all that were erased."""
         ...
 
 
@@ -94,6 +100,10 @@ class MemoryKeyStore:
             found = {purpose: self._keys.get((name, purpose)) for purpose in PURPOSES}
         return {purpose: key for purpose, key in found.items() if key is not None}
 
+    def key_of(self, digest: str, purpose: Purpose) -> bytes | None:
+        with self._lock:
+            return self._keys.get((digest, purpose))
+
     def destroyed(self, session_id: str) -> frozenset[Purpose]:
         name = self.digest(session_id)
         with self._lock:
@@ -110,10 +120,9 @@ class MemoryKeyStore:
     def generation(self) -> int:
         return self._generation
 
-    def erased_digests(self) -> frozenset[str]:
+    def destroyed_digests(self, purpose: Purpose) -> frozenset[str]:
         with self._lock:
-            names = {name for name, _ in self._keys}
-            return frozenset(n for n in names if all(self._keys.get((n, p), b"") is None for p in PURPOSES))
+            return frozenset(name for (name, p), key in self._keys.items() if p == purpose and key is None)
 
 
 SCHEMA: Final = """
@@ -198,6 +207,11 @@ class SqliteKeyStore:
             rows = db.execute("SELECT purpose, key FROM keys WHERE digest = ? AND key IS NOT NULL", (name,)).fetchall()
         return dict(rows)
 
+    def key_of(self, digest: str, purpose: Purpose) -> bytes | None:
+        with self.opened() as db:
+            row = db.execute("SELECT key FROM keys WHERE digest = ? AND purpose = ?", (digest, purpose)).fetchone()
+        return None if row is None else row[0]
+
     def destroyed(self, session_id: str) -> frozenset[Purpose]:
         name = self.digest(session_id)
         with self.opened() as db:
@@ -220,11 +234,9 @@ class SqliteKeyStore:
         with self.opened() as db:
             return int(db.execute("SELECT value FROM generation").fetchone()[0])
 
-    def erased_digests(self) -> frozenset[str]:
+    def destroyed_digests(self, purpose: Purpose) -> frozenset[str]:
         with self.opened() as db:
-            rows = db.execute(
-                "SELECT digest FROM keys WHERE key IS NULL GROUP BY digest HAVING count(*) = ?", (len(PURPOSES),)
-            ).fetchall()
+            rows = db.execute("SELECT digest FROM keys WHERE key IS NULL AND purpose = ?", (purpose,)).fetchall()
         return frozenset(name for (name,) in rows)
 
 
@@ -291,4 +303,4 @@ class KeyRing:
 
     def erased(self, session_id: str) -> bool:
         """Whether the session was erased."""
-        return len(self.store.destroyed(session_id)) == len(PURPOSES)
+        return "record" in self.store.destroyed(session_id)

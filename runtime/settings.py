@@ -46,6 +46,17 @@ class Settings(BaseModel):
     # experiments
     experiments_dir: str = Field("", description="Folder of experiments, a YAML file each; empty: there are none.")
 
+    # privacy
+    erase_in: str = Field(
+        "",
+        description="Folders, comma-separated, besides data_dir/recordings and data_dir/reports, in which files of "
+        "erased sessions are deleted.",
+    )
+
+    retention_hours: str = Field(
+        "", description="How long topics keep records, as in signals=48,media.video=0.1; not named: their defaults."
+    )
+
     # Kafka
     topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]*$", description="Put before every topic's name.")
     partitions: Annotated[int, Field(ge=1, le=10_000)] = Field(6, description="Partitions of each session topic.")

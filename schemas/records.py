@@ -236,7 +236,19 @@ class LedgerEntry:
     detail: str = ""
 
 
-Record = AudioChunk | VideoFrame | Signal | AvatarFrame | ClientEvent | DeadLetter | LedgerEntry
+@dataclass(frozen=True, slots=True)
+class KeptRecord:
+    """A record of one session, carried over and sealed before its log was cut to erase another session."""
+
+    session: str
+    topic: str
+    partition: int
+    offset: int
+    published_at_ms: int
+    value: bytes
+
+
+Record = AudioChunk | VideoFrame | Signal | AvatarFrame | ClientEvent | DeadLetter | LedgerEntry | KeptRecord
 
 NESTED: Mapping[str, type] = {
     cls.__name__: cls
@@ -254,6 +266,7 @@ NESTED: Mapping[str, type] = {
 """Records that occur only inside others, by Avro name."""
 
 TOP_LEVEL: Mapping[str, type[Record]] = {
-    cls.__name__: cls for cls in (AudioChunk, VideoFrame, Signal, AvatarFrame, ClientEvent, DeadLetter, LedgerEntry)
+    cls.__name__: cls
+    for cls in (AudioChunk, VideoFrame, Signal, AvatarFrame, ClientEvent, DeadLetter, LedgerEntry, KeptRecord)
 }
 """Records that are Kafka values, by Avro name."""

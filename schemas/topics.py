@@ -8,7 +8,9 @@ from typing import Final, Literal
 
 import yaml
 
-Topic = Literal["media.audio", "media.video", "signals", "avatar.frames", "client.events", "ledger", "dead.letters"]
+Topic = Literal[
+    "media.audio", "media.video", "signals", "avatar.frames", "client.events", "ledger", "dead.letters", "kept"
+]
 
 MEDIA_AUDIO: Final[Topic] = "media.audio"
 MEDIA_VIDEO: Final[Topic] = "media.video"
@@ -17,6 +19,10 @@ AVATAR_FRAMES: Final[Topic] = "avatar.frames"
 CLIENT_EVENTS: Final[Topic] = "client.events"
 LEDGER: Final[Topic] = "ledger"
 DEAD_LETTERS: Final[Topic] = "dead.letters"
+KEPT: Final[Topic] = "kept"
+
+CUT_KEY: Final = b"\0cut"
+"""Key of a record without a value that says nothing but that a log was cut there: readers pass over it."""
 
 
 @dataclass(frozen=True, slots=True)

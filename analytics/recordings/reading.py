@@ -23,6 +23,8 @@ from analytics.recordings.container import (
     RecordingError,
     Summary,
 )
+from analytics.recordings.sealed import opened
+from runtime.keystore import KeyStore
 from schemas.topics import MEDIA_AUDIO, MEDIA_VIDEO, topic_specs
 
 MAGIC: Final = b"Obj\x01"
@@ -46,6 +48,8 @@ class Recording:
     sync: bytes
     told: bytes
     """The header as it stands in the file."""
+    keys: KeyStore | None = None
+    """Opens it, if it is sealed."""
 
     def entries(self) -> Iterator[Entry]:
         """Every record, in the file's order; streams, so that a long recording needs no memory.
@@ -89,7 +93,7 @@ class Recording:
 
     def _open(self) -> BinaryIO:
         try:
-            return self.path.open("rb")
+            return opened(self.path, self.keys)
         except OSError as error:
             raise RecordingError(f"{self.path} cannot be read: {error.strerror}") from error
 
@@ -104,10 +108,10 @@ class Recording:
             raise RecordingError(f"{self.path}: sound or pictures are in it, although its header says that none are")
 
 
-def open_recording(path: Path) -> Recording:
-    """A recording whose header is good; RecordingError if the file is none."""
+def open_recording(path: Path, keys: KeyStore | None = None) -> Recording:
+    """A recording whose header is good; RecordingError if the file is none, or sealed and ``keys`` do not open it."""
     try:
-        with path.open("rb") as stream:
+        with opened(path, keys) as stream:
             if stream.read(len(MAGIC)) != MAGIC:
                 raise RecordingError(f"{path} is no recording: it does not begin as an Avro object container")
             metadata = _metadata(path, stream)
@@ -128,7 +132,7 @@ def open_recording(path: Path) -> Recording:
         raise RecordingError(f"{path} is an Avro file, but no recording: its entries have another schema")
     if HEADER_KEY not in metadata:
         raise RecordingError(f"{path} is no recording: it lacks {HEADER_KEY}")
-    return Recording(path, Header.from_json(metadata[HEADER_KEY]), begin, sync, metadata[HEADER_KEY])
+    return Recording(path, Header.from_json(metadata[HEADER_KEY]), begin, sync, metadata[HEADER_KEY], keys)
 
 
 @dataclass(frozen=True, slots=True)

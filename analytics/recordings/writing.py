@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 from fastavro.write import Writer
 
@@ -22,6 +22,7 @@ from analytics.recordings.container import (
     RecordingError,
     Summary,
 )
+from analytics.recordings.sealed import SealedWriter, Sealing
 
 BLOCK_BYTES: Final = 262_144
 """Uncompressed size of a block: large enough to compress well, small enough to be read by the piece."""
@@ -55,10 +56,10 @@ class RecordingWriter:
 
 
 @contextmanager
-def writing(path: Path, header: Header) -> Iterator[RecordingWriter]:
+def writing(path: Path, header: Header, sealing: Sealing | None = None) -> Iterator[RecordingWriter]:
     """A writer of ``path``, which appears whole when the block has ended, and not at all if it failed.
 
-    Raises RecordingError if the file cannot be written there.
+    ``sealing``: the file is sealed with it. Raises RecordingError if the file cannot be written there.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -68,9 +69,12 @@ def writing(path: Path, header: Header) -> Iterator[RecordingWriter]:
         raise RecordingError(f"{path} cannot be written: {error.strerror}") from error
     try:
         with out:
-            writer = RecordingWriter(out, header)
+            sealed = None if sealing is None else SealedWriter(out, sealing)
+            writer = RecordingWriter(out if sealed is None else cast("BinaryIO", sealed), header)
             yield writer
             writer.finish()
+            if sealed is not None:
+                sealed.close()
             out.flush()
             os.fsync(out.fileno())
         partial.replace(path)

@@ -30,6 +30,8 @@ def test_a_session_has_a_key_for_each_purpose(store):
     store.create(SESSION)
     keys = store.keys(SESSION)
     assert set(keys) == set(PURPOSES)
+    assert store.key_of(store.digest(SESSION), "audio") == keys["audio"]
+    assert store.key_of(store.digest("another"), "audio") is None
     assert all(len(key) == KEY_BYTES for key in keys.values())
     assert len(set(keys.values())) == 3
     store.create(SESSION)
@@ -45,21 +47,22 @@ def test_what_is_destroyed_stays_destroyed(store):
     assert store.generation() > before
     assert store.destroyed(SESSION) == {"video"}
     assert set(store.keys(SESSION)) == {"audio", "record"}
-    assert not store.erased_digests()
+    assert store.destroyed_digests("video") == {store.digest(SESSION)}
+    assert not store.destroyed_digests("record")
     store.create(SESSION)
     assert set(store.keys(SESSION)) == {"audio", "record"}, "nothing makes it anew"
     assert store.destroy(SESSION) == 2
     assert store.destroy(SESSION) == 0, "twice is the same as once"
     assert store.keys(SESSION) == {}
     assert store.destroyed(SESSION) == set(PURPOSES)
-    assert store.erased_digests() == {store.digest(SESSION)}
+    assert store.destroyed_digests("record") == {store.digest(SESSION)}
 
 
 def test_a_session_that_never_had_keys_can_be_erased_before_it_comes(store):
     store.destroy(SESSION)
     store.create(SESSION)
     assert store.keys(SESSION) == {}
-    assert store.erased_digests() == {store.digest(SESSION)}
+    assert store.destroyed_digests("record") == {store.digest(SESSION)}
 
 
 def test_a_digest_names_a_session_and_does_not_say_which(store):

@@ -19,6 +19,7 @@ from schemas.records import (
     DeadLetter,
     ExperimentAssignment,
     FaceSignal,
+    KeptRecord,
     LedgerEntry,
     Record,
     SessionControl,
@@ -126,6 +127,14 @@ def examples() -> dict[str, Record]:
             mapping="blend",
             sequence=235,
             session_id=SESSION,
+        ),
+        "kept/frame": KeptRecord(
+            session="9f86d081884c7d659a2feaa0c55ad015",
+            topic="avatar.frames",
+            partition=3,
+            offset=70_123,
+            published_at_ms=T // 1_000 + 40,
+            value=bytes(range(12)) + b" not a sealed value " + bytes(16),
         ),
         "client.events/ack": ClientEvent(
             captured_at_us=T + 61_000,

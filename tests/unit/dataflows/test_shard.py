@@ -15,6 +15,7 @@ from runtime.errors import RecoveryError
 from schemas.codec import Codec
 from schemas.fusion_config import FusionConfig
 from schemas.records import AvatarFrame, Calibration, Signal
+from schemas.topics import CUT_KEY
 from schemas.vocabulary import AUS, BLENDSHAPES, EMOTIONS, LEVELS
 from tests.support.signals import (
     START_US,
@@ -355,3 +356,11 @@ def test_a_second_session_of_the_same_name_begins_anew() -> None:
 def test_ends_of_strangers_are_counted() -> None:
     _, step, _ = fused(ended("nobody", START_US), sample("nobody", START_US, 0, speech_signal(0.0, Random(0))))
     assert step.outcomes == {"unknown_session": 2}
+
+
+def test_a_mark_of_a_cut_counts_as_an_offset_and_says_nothing():
+    shard = Shard(0, 1)
+    step = shard.step([(7, CUT_KEY, None)])
+    assert (shard.next_offset, step.taken, step.unreadable, step.ledger) == (8, 0, [], [])
+    step = shard.step([(8, CUT_KEY, None), (9, b"ann", None), (10, CUT_KEY, None)])
+    assert (shard.next_offset, step.taken, len(step.unreadable)) == (11, 1, 1), "another without a value is unreadable"

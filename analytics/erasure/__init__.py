@@ -1,0 +1,1 @@
+"""Erasing sessions from every store, and proving it."""

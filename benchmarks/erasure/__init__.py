@@ -1,0 +1,1 @@
+"""How long it takes to erase one session among many."""

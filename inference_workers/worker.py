@@ -238,7 +238,6 @@ class Worker(Generic[R]):
         self._looked_us = 0
         self._positions: dict[int, int] = {}  # next offset to take, of the partitions that are ours
         self._committed: dict[int, tuple[int, int]] = {}  # as last asked for: offset, and what is accounted below
-        self._rejoined = False
         self._accounted: dict[int, int] = {}  # the same of earlier runs, as found in the group
 
     def run(self) -> None:
@@ -247,17 +246,16 @@ class Worker(Generic[R]):
         A member that the group has fenced joins anew: after a crash of the broker, a commit that was under way can be
         taken for another process's. Fenced again within a minute, it is another process, and this one ends.
         """
-        joined_us = self._clock.now_us()
+        rejoined_us: int | None = None
         while True:
             try:
                 self._be_member()
             except MemberFenced as error:
-                if self._clock.now_us() - joined_us < FENCED_AGAIN_US and self._rejoined:
+                if rejoined_us is not None and self._clock.now_us() - rejoined_us < FENCED_AGAIN_US:
                     raise
                 log.warning("%s; joins anew", error)
-                self._rejoined = True
                 self._on_lost(None, [TopicPartition(self._topic, number) for number in list(self._positions)])
-                joined_us = self._clock.now_us()
+                rejoined_us = self._clock.now_us()
             else:
                 return
 

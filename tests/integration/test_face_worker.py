@@ -22,6 +22,7 @@ from schemas.vocabulary import EMOTIONS, Modality
 from tests.support.cameras import Cameras, frame
 from tests.support.edges import log_of
 from tests.support.faces import astronaut, blank, jpeg, moved
+from tests.support.ledger import accounted
 from tests.support.prerequisites import cache_dir, required
 from tests.support.processes import running
 from tests.support.waiting import eventually
@@ -54,16 +55,6 @@ def outcomes(entries: list[LedgerEntry]) -> Counter[tuple[str, str]]:
         assert (entry.stage, entry.modality) == ("face_worker", "face")
         counted[entry.session_id, entry.outcome] += entry.count
     return counted
-
-
-def accounted(entries: list[LedgerEntry], session: str) -> list[int]:
-    """Every sequence of a session in the ledger, as often as it stands there."""
-    return sorted(
-        sequence
-        for entry in entries
-        if entry.session_id == session
-        for sequence in range(entry.first_sequence, entry.last_sequence + 1)
-    )
 
 
 def test_pictures_of_several_sessions_become_signals(settings, film):

@@ -16,6 +16,7 @@ from schemas.records import AudioChunk, DeadLetter, LedgerEntry, Signal
 from schemas.topics import DEAD_LETTERS, LEDGER, MEDIA_AUDIO, SIGNALS
 from schemas.vocabulary import EMOTIONS, VISEMES
 from tests.support.edges import log_of
+from tests.support.ledger import accounted
 from tests.support.microphones import Microphones, publish
 from tests.support.prerequisites import cache_dir, required
 from tests.support.processes import running
@@ -39,16 +40,6 @@ def outcomes(entries: list[LedgerEntry]) -> Counter[tuple[str, str]]:
         assert (entry.stage, entry.modality) == ("speech_worker", "speech")
         counted[entry.session_id, entry.outcome] += entry.count
     return counted
-
-
-def accounted(entries: list[LedgerEntry], session: str) -> list[int]:
-    """Every sequence of a session in the ledger, as often as it stands there."""
-    return sorted(
-        sequence
-        for entry in entries
-        if entry.session_id == session
-        for sequence in range(entry.first_sequence, entry.last_sequence + 1)
-    )
 
 
 def hops_of(records: list[Signal], session: str) -> list[int]:

@@ -2,9 +2,7 @@
 
 import heapq
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -14,26 +12,14 @@ from analytics.recordings.container import Entry, Header, RecordingError
 from analytics.recordings.diffing import Difference, compare
 from analytics.recordings.frames import FrameDecoder, Frames
 from analytics.recordings.reading import Recording
-from cli.laboratory import Child, FrameLog, FusionProcess, Writer, messages, own_topics
-from cli.ports import free_ports
+from cli.inferring import infer
+from cli.laboratory import FrameLog, FusionProcess, Progress, Writer, messages, own_topics
 from dataflows.shard import Message, Shard
 from dataflows.warm import compile_all
-from runtime.kafka import Publisher
 from runtime.settings import Settings
-from schemas.codec import Codec, DecodeError
-from schemas.records import AudioChunk, LedgerEntry, SessionEnded, SessionStarted, Signal, VideoFrame
-from schemas.topics import AVATAR_FRAMES, LEDGER, MEDIA_AUDIO, MEDIA_VIDEO, SIGNALS, Topic
-from schemas.vocabulary import Stage
+from schemas.topics import AVATAR_FRAMES, SIGNALS, Topic
 
 BATCH: Final = 4_096
-WORKERS: Final = {
-    MEDIA_AUDIO: ("speech-worker", Stage.SPEECH_WORKER.value),
-    MEDIA_VIDEO: ("face-worker", Stage.FACE_WORKER.value),
-}
-WORKED_DEADLINE_S: Final = 3_600.0
-ASK_S: Final = 0.3
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +117,9 @@ def replay_through_roles(
 ) -> Replayed:
     """Replay on topics of its own through real roles, ``speed`` times as fast (0: as fast as they go).
 
-    Kafka's own timestamps are now, the records' times are those of the recording. Raises RecordingError if the
-    recording holds no media where they are asked for, VerificationError if a role fails.
+    Kafka's own timestamps are now, the records' times are those of the recording. From media, the workers infer at that
+    speed, and fusion takes what they said in event order. Raises RecordingError if the recording holds no media where
+    they are asked for, VerificationError if a role fails.
     """
     if source == "media" and not recording.has_media:
         raise RecordingError(f"{recording.path} holds no sound or pictures: storing them was not consented")
@@ -144,26 +131,19 @@ def replay_through_roles(
         fusion = FusionProcess(own)
         stack.callback(fusion.kill)
         fusion.start()
-        media: list[tuple[int, Topic, Entry]] = []
+        pieces, took_s = 0, 0.0
         if source == "media":
-            media = _media(entries)
-            workers = [_worker(own, topic) for topic in WORKERS if any(piece[1] == topic for piece in media)]
-            for worker in workers:
-                stack.callback(worker.kill)
-                worker.start()
-            for worker in workers:
-                worker.wait_until(lambda own=worker: _is_ready(own), "ready")  # type: ignore[misc]
+            inferred = infer(settings, entries, speed, progress)
+            signals, pieces, took_s = list(inferred.signals), inferred.pieces, inferred.took_s
+            speed = 0.0  # the workers have taken that time
         fusion.wait_working()
-        progress("replaying")
+        progress("fusing")
         began_s = time.monotonic()
-        if source == "media":
-            _publish_media(own, media, signals, speed, workers=workers, progress=progress)
-        else:
-            writer = Writer(own, signals, speed=speed)
-            writer.start()
-            writer.finish()
+        writer = Writer(own, signals, speed=speed)
+        writer.start()
+        writer.finish()
         fusion.wait_caught_up()
-        took_s = time.monotonic() - began_s
+        took_s += time.monotonic() - began_s
         fusion.stop()
         log = FrameLog(own)
         if log.conflicts:
@@ -172,7 +152,7 @@ def replay_through_roles(
         given = [_entry(topic, message) for topic in kept for message in messages(own, topic)]
     found = Frames(log.frames, log.repeated)
     return Replayed(
-        source, found, len(signals), len(media), *_spans_s(found), took_s, _against(recorded, found),
+        source, found, len(signals), pieces, *_spans_s(found), took_s, _against(recorded, found),
         sorted(given, key=lambda entry: (entry.topic != SIGNALS, entry.partition, entry.offset)),
     )  # fmt: skip
 
@@ -208,108 +188,6 @@ def _in_order(signals: Sequence[Entry]) -> list[tuple[int, str, bytes]]:
         line.append((at_ms, entry.partition, entry))
     merged = heapq.merge(*partitions.values(), key=lambda each: each[:2])
     return [(at_ms * 1_000, entry.session_id, entry.value) for at_ms, _, entry in merged]
-
-
-# From media: the workers infer anew.
-
-
-def _media(entries: Sequence[Entry]) -> list[tuple[int, Topic, Entry]]:
-    """(µs, topic, entry) of sound and pictures as they were published.
-
-    Their stamps say that they were received before they were captured, which is how workers know recordings: nothing
-    is given up because it waits.
-    """
-    codec = Codec()
-    found: list[tuple[int, Topic, Entry]] = []
-    kinds: Mapping[Topic, type[AudioChunk | VideoFrame]] = {MEDIA_AUDIO: AudioChunk, MEDIA_VIDEO: VideoFrame}
-    for topic, cls in kinds.items():
-        for entry in entries:
-            if entry.topic != topic:
-                continue
-            try:
-                piece: AudioChunk | VideoFrame = codec.decode(cls, entry.value)
-            except DecodeError:
-                value = entry.value
-            else:
-                before_us = piece.captured_at_us - 1
-                value = codec.encode(replace(piece, received_at_us=before_us, ingested_at_us=before_us))
-            found.append((entry.published_at_ms * 1_000, topic, replace(entry, value=value)))
-    return sorted(found, key=lambda piece: piece[0])
-
-
-def _worker(settings: Settings, topic: Topic) -> Child:
-    name, _ = WORKERS[topic]
-    (port,) = free_ports(1)
-    return Child(settings.model_copy(update={"metrics_port": port}), name, ["cli", "run", name])
-
-
-def _is_ready(worker: Child) -> bool:
-    try:
-        url = f"http://127.0.0.1:{worker.settings.metrics_port}/metrics"
-        with urllib.request.urlopen(url, timeout=1.0) as answer:
-            return f'affectstream_role_ready{{role="{worker.name}"}} 1.0'.encode() in answer.read()
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-def _publish_media(
-    settings: Settings, media: Sequence[tuple[int, Topic, Entry]], signals: Sequence[tuple[int, str, bytes]],
-    speed: float, *, workers: Sequence[Child], progress: Progress,
-) -> None:  # fmt: skip
-    """Write starts, requests and media at their times, and each end when the workers have done what was before it."""
-    codec = Codec()
-    begins: list[tuple[int, Topic, str, bytes]] = []
-    ends: list[tuple[str, bytes]] = []
-    for at_us, session, value in signals:
-        try:
-            signal = codec.decode(Signal, value)
-        except DecodeError:
-            continue
-        if isinstance(signal.payload, SessionEnded):
-            ends.append((session, value))
-        elif signal.source == "ingest":
-            # A start comes before everything: the media may have been published within its very millisecond.
-            begins.append((0 if isinstance(signal.payload, SessionStarted) else at_us, SIGNALS, session, value))
-    pieces = ((at_us, topic, entry.session_id, entry.value) for at_us, topic, entry in media)
-    publisher = Publisher(settings, linger_ms=2.0)
-    first_us, begun_s = media[0][0] if media else 0, time.monotonic()
-    for at_us, topic, session, value in heapq.merge(
-        sorted(begins, key=lambda each: each[0]), pieces, key=lambda e: e[0]
-    ):
-        if speed:
-            wait_s = begun_s + (at_us - first_us) / 1e6 / speed - time.monotonic()
-            if wait_s > 0:
-                publisher.poll()
-                time.sleep(wait_s)
-        publisher.send_waiting(topic, session, value)
-    publisher.flush()
-    counts = {WORKERS[topic][1]: sum(piece[1] == topic for piece in media) for topic in WORKERS}
-    progress(f"waiting for the workers: {sum(counts.values())} pieces of media")
-    _wait_worked(settings, counts, workers)
-    for session, value in ends:
-        publisher.send_waiting(SIGNALS, session, value)
-    publisher.flush()
-
-
-def _wait_worked(settings: Settings, counts: Mapping[str, int], workers: Sequence[Child]) -> None:
-    """Return once the ledger says what became of every piece."""
-    codec = Codec()
-
-    def done() -> bool:
-        found = dict.fromkeys(counts, 0)
-        for message in messages(settings, LEDGER):
-            entry = codec.decode(LedgerEntry, message.value())
-            if entry.stage in found and entry.first_sequence >= 0:
-                found[entry.stage] += entry.count
-        return all(found[stage] >= count for stage, count in counts.items())
-
-    until = time.monotonic() + WORKED_DEADLINE_S
-    while not done():
-        for worker in workers:
-            worker.require_running()
-        if time.monotonic() > until:
-            raise RecordingError(f"the workers did not account for all media within {WORKED_DEADLINE_S:g} s")
-        time.sleep(ASK_S)
 
 
 def header_of(recording: Recording, replayed: Replayed, speed: float) -> Header:

@@ -194,11 +194,13 @@ def test_media_is_inferred_anew_to_the_same_outputs(settings: Settings, media: R
     again = replay_in_process(recorded)
     assert again.difference is not None
     assert again.difference.identical
-    # A second time the workers say the same but for the moments of working. Frames may differ where one worker was so
-    # far ahead of the other that fusion waited in vain: that is reported, by channel.
+    # A second time, at another pace, the workers say the same, and the frames are the same, but for the moments of
+    # working: those are reported, by channel.
     second = replay_through_roles(settings, recorded_media(media, recorded, tmp_path), "media", 4.0, quiet)
     assert second.difference is not None
     assert not second.difference.only_in_a + second.difference.only_in_b
+    differing = [name for name in second.difference.channels if "_hops_ms." not in name]
+    assert not differing, second.difference.keys()
     both = open_recording(write_recording(tmp_path / "second.afr", second.entries, header_of(media, second, 4.0)))
     assert said_by_workers(both) == said_by_workers(recorded)
 

@@ -35,6 +35,8 @@ from schemas.vocabulary import AFFECT, ANGLES, AUS, BLENDSHAPES, LEVELS
 
 BLOCK: Final = 1_024
 """Records turned into columns at a time: so many stay in the processor's cache."""
+SLICE: Final = 65_536
+"""Values read at a time: with more, each step's arrays are pages that the kernel has to clear first."""
 
 BOX_COLUMNS: Final = ("box_x", "box_y", "box_width", "box_height")
 SPREAD: Final = {
@@ -76,50 +78,67 @@ class Built:
     refused: dict[int, str] = field(default_factory=dict)
 
 
+Pieces = dict[Table, list[pa.Table]]
+"""Rows by table, some at a time."""
+
+
 class TableBuilder:
     """Makes rows of any topic's values."""
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: Codec, at_once: int = SLICE) -> None:
         self._codec = codec
+        self._at_once = at_once
         self._signals = SignalLayouts(codec)
         self._frames = FrameLayout(codec)
+        # The first array of a process loads pandas if it is there: half a second, and not while records wait.
+        pa.array([0])
 
     def build(self, topic: Topic, taken: Taken, *, name: str, topic_id: str) -> Built:
         """Every value becomes a row of one table or is refused. ``name``: the topic's name in Kafka."""
         built = Built()
-        others: Iterable[int] = range(len(taken.values))
-        if topic == AVATAR_FRAMES:
-            found, rest = self._frames.read(taken.values)
-            found, others = _sound(found, rest)
-            self._add(built, "avatar_frames", self._frame_columns(found), taken, found, name, topic_id)
-        elif topic == SIGNALS:
-            faces, speeches, rest = self._signals.read(taken.values)
-            faces, rest = _sound(faces, rest)
-            speeches, others = _sound(speeches, rest)
-            self._add(built, "face_signals", _face_columns(faces), taken, faces, name, topic_id)
-            self._add(built, "speech_signals", _speech_columns(speeches), taken, speeches, name, topic_id)
-        self._one_by_one(built, topic, taken, others, name, topic_id)
+        pieces: dict[Table, list[pa.Table]] = {}
+        others: list[int] = []
+        for begin in range(0, len(taken.values), self._at_once):
+            others += self._in_bulk(pieces, topic, taken, begin, name, topic_id)
+        self._one_by_one(pieces, built.refused, topic, taken, others, name, topic_id)
+        for table, (first, *more) in pieces.items():
+            rest = [piece.select(first.column_names) for piece in more]
+            built.tables[table] = pa.concat_tables([first, *rest]).unify_dictionaries() if rest else first
         return built
 
-    @staticmethod
-    def _add(  # noqa: PLR0917 - all of a table's parts
-        built: Built, table: Table, columns: Columns, taken: Taken, found: Fitting, name: str, topic_id: str
-    ) -> None:
-        if not len(found.index):
-            return
-        index = found.index
-        built.tables[table] = finish(
-            table,
-            columns,
-            taken.partitions[index],
-            taken.offsets[index],
-            taken.timestamps_ms[index],
-            topic=name,
-            topic_id=topic_id,
-        )
+    def _in_bulk(  # noqa: PLR0917 - all of a topic's parts
+        self, pieces: Pieces, topic: Topic, taken: Taken, begin: int, name: str, topic_id: str
+    ) -> list[int]:
+        """Rows of the values from ``begin`` on that match a layout; returns the positions of the others."""
+        values = taken.values[begin : begin + self._at_once]
+        columns: dict[Table, tuple[Fitting, Columns]] = {}
+        others: Iterable[int] = range(len(values))
+        if topic == AVATAR_FRAMES:
+            found, others = _sound(*self._frames.read(values))
+            columns["avatar_frames"] = found, self._frame_columns(found)
+        elif topic == SIGNALS:
+            faces, speeches, rest = self._signals.read(values)
+            faces, rest = _sound(faces, rest)
+            speeches, others = _sound(speeches, rest)
+            columns["face_signals"] = faces, _face_columns(faces)
+            columns["speech_signals"] = speeches, _speech_columns(speeches)
+        for table, (found, made) in columns.items():
+            if not len(found.index):
+                continue
+            index = found.index + begin
+            where = taken.partitions[index], taken.offsets[index], taken.timestamps_ms[index]
+            pieces.setdefault(table, []).append(finish(table, made, *where, topic=name, topic_id=topic_id))
+        return [begin + i for i in others]
 
     def _one_by_one(  # noqa: PLR0917 - as above
-        self, built: Built, topic: Topic, taken: Taken, positions: Iterable[int], name: str, topic_id: str
+        self,
+        pieces: Pieces,
+        refused: dict[int, str],
+        topic: Topic,
+        taken: Taken,
+        positions: Iterable[int],
+        name: str,
+        topic_id: str,
     ) -> None:
         batches: dict[Table, Batch] = {}
         for i in positions:
@@ -127,17 +146,13 @@ class TableBuilder:
                 record = self._codec.decode(RECORD_OF[topic], taken.values[i])
                 table = route(record)
             except (DecodeError, RowError) as error:
-                built.refused[i] = str(error)
+                refused[i] = str(error)
                 continue
             batches.setdefault(table, Batch()).add(
                 record, int(taken.partitions[i]), int(taken.offsets[i]), int(taken.timestamps_ms[i])
             )
         for table, batch in batches.items():
-            rows = build(table, batch, topic=name, topic_id=topic_id)
-            bulk = built.tables.get(table)
-            if bulk is not None:
-                rows = pa.concat_tables([bulk, rows.select(bulk.column_names)]).unify_dictionaries()
-            built.tables[table] = rows
+            pieces.setdefault(table, []).append(build(table, batch, topic=name, topic_id=topic_id))
 
     def _frame_columns(self, found: Fitting) -> Columns:
         record, count = found.record, len(found.index)

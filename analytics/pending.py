@@ -1,6 +1,9 @@
 """What the sink holds: how far each partition has come, and what has been taken since the last flush."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -33,12 +36,12 @@ class Pending:
     ranges: dict[int, list[int]] = field(default_factory=dict)
     bytes: int = 0
 
-    def take(self, partition: int, run: list[Message], offsets: npt.NDArray[np.int64]) -> None:
+    def take(self, partition: int, run: Sequence[Message], offsets: npt.NDArray[np.int64]) -> None:
         """Add a run of messages of one partition."""
         values = list(map(Message.value, run))
         self.messages += run
         self.values += values
-        self.bytes += sum(map(len, filter(None, values)))
+        self.bytes += size_of(values)
         self.partitions.append(np.full(len(run), partition, np.int32))
         self.offsets.append(offsets)
         first, last = int(offsets[0]), int(offsets[-1])
@@ -46,15 +49,35 @@ class Pending:
 
     def taken(self) -> Taken:
         """All of it as arrays."""
-        stamps = [stamp[1] for stamp in map(Message.timestamp, self.messages)]
+        stamps = map(itemgetter(1), map(Message.timestamp, self.messages))
         return Taken(
             self.values,
             np.concatenate(self.partitions),
             np.concatenate(self.offsets),
-            np.maximum(np.array(stamps, np.int64), 0),
+            np.maximum(np.fromiter(stamps, np.int64, len(self.messages)), 0),
         )
 
     def token(self, topic: str, topic_id: str) -> str:
         """Names this very set of offsets."""
         ranges = ",".join(f"{p}:{first}-{last}" for p, (first, last) in sorted(self.ranges.items()))
         return f"{topic}/{topic_id}/{ranges}"
+
+
+def runs(messages: Sequence[Message]) -> Iterator[tuple[str, int, Sequence[Message]]]:
+    """Messages without errors as runs of one topic and partition, in their order."""
+    places = zip(map(Message.topic, messages), map(Message.partition, messages), strict=True)
+    begin = 0
+    for (topic, partition), same in groupby(places):
+        end = begin + len(list(same))
+        assert topic is not None
+        assert partition is not None
+        yield topic, partition, messages[begin:end]
+        begin = end
+
+
+def size_of(values: Sequence[bytes | None]) -> int:
+    """Bytes of all values."""
+    try:
+        return sum(map(len, values))  # type: ignore[arg-type]
+    except TypeError:  # a tombstone among them
+        return sum(map(len, filter(None, values)))

@@ -1,6 +1,7 @@
 """The analytics role: the sink in the main thread, the HTTP API in another, one ClickHouse between them."""
 
 import contextlib
+import gc
 import logging
 import os
 import socket
@@ -30,6 +31,9 @@ from schemas.topics import Topic
 
 log = logging.getLogger(__name__)
 
+COLLECT_EVERY: Final = 100_000
+"""Objects that may come into being, more than go, before Python looks for cycles among them: a batch is messages by the
+hundred thousand, which refer to nothing."""
 OPERATOR_TTL_S: Final = 30 * 86_400
 GRACE_S: Final = 3
 
@@ -62,6 +66,8 @@ def run(role: Role, recorder: Recorder | None = None) -> None:
         stack.enter_context(_serving(context, listener, role.stop))
         stack.enter_context(_findable(role, listener))
         stack.enter_context(_erasing(eraser, role.stop))
+        gc.freeze()
+        gc.set_threshold(COLLECT_EVERY)
         sink = Sink(role.settings, database, shared, clock=role.clock, metrics=role.metrics, stop=role.stop, gate=gate)
         sink.run()
 

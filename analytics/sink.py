@@ -18,9 +18,9 @@ bounded by one batch and the consumer's prefetch, and the lag is on the metrics 
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import compress, groupby
+from itertools import compress
 from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
@@ -33,7 +33,7 @@ from analytics.database import Client, Database
 from analytics.erasure.rows import Gate
 from analytics.errors import DatabaseUnavailable
 from analytics.lag import GROUP, LagGauge
-from analytics.pending import Pending, Position
+from analytics.pending import Pending, Position, runs
 from analytics.rows import TABLES_OF, Table
 from runtime.clock import Clock
 from runtime.errors import BrokerError
@@ -63,7 +63,10 @@ T = TypeVar("T")
 
 TOPICS: Final[tuple[Topic, ...]] = tuple(TABLES_OF)
 FLUSH_AFTER_US: Final = 500_000
-FLUSH_RECORDS: Final = 65_536
+FLUSH_BEHIND_US: Final = 5_000_000
+"""While there is more to read than is read at once."""
+FLUSH_RECORDS: Final = 131_072
+"""Many: what is inserted together need not be merged afterwards."""
 FLUSH_BYTES: Final = 67_108_864
 """Of values: what waits in memory is bounded by this, whatever the records are like."""
 INSERT_SETTINGS: Final = {
@@ -71,7 +74,7 @@ INSERT_SETTINGS: Final = {
     # ones takes as long as writing them.
     "optimize_on_insert": 0,
 }
-CONSUME_RECORDS: Final = 2_000
+CONSUME_RECORDS: Final = 8_000
 CONSUME_WAIT_S: Final = 0.1
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
@@ -134,8 +137,9 @@ class Sink:
         try:
             self._metrics.ready(True)
             while not self._stop.is_set():
-                self._take(self._consumer.consume(CONSUME_RECORDS, CONSUME_WAIT_S))
-                if self._due():
+                messages = self._consumer.consume(CONSUME_RECORDS, CONSUME_WAIT_S)
+                self._take(messages)
+                if self._due(behind=len(messages) == CONSUME_RECORDS):
                     self.flush()
                 if self._clock.now_us() >= self._aggregate_at_us:
                     self._aggregate()
@@ -152,13 +156,12 @@ class Sink:
     # taking records
 
     def _take(self, messages: list[Message]) -> None:
-        errors = list(map(Message.error, messages))
-        if any(errors):
-            messages = [m for m, error in zip(messages, errors, strict=True) if error is None or not _note(m, error)]
-        for (name, partition), run in groupby(messages, _place):
-            self._take_run(self._topics[name], partition, list(run))
+        if any(map(Message.error, messages)):
+            messages = [m for m in messages if (error := m.error()) is None or not _note(m, error)]
+        for name, partition, run in runs(messages):
+            self._take_run(self._topics[name], partition, run)
 
-    def _take_run(self, topic: Topic, partition: int, run: list[Message]) -> None:
+    def _take_run(self, topic: Topic, partition: int, run: Sequence[Message]) -> None:
         position = self._positions[topic, partition]
         offsets = np.fromiter(map(Message.offset, run), np.int64, len(run))
         if offsets[0] < position.next:
@@ -186,12 +189,13 @@ class Sink:
             return
         self._dead_letters.put(message, topic, error)
 
-    def _due(self) -> bool:
+    def _due(self, *, behind: bool) -> bool:
+        """Whether to insert now. Who is ``behind`` makes the largest batches: rows that are late cost least in them."""
         if not self._pending:
             return False
         waited_us = self._clock.now_us() - self._pending_since_us
         return (
-            waited_us >= FLUSH_AFTER_US
+            waited_us >= (FLUSH_BEHIND_US if behind else FLUSH_AFTER_US)
             or sum(len(p.messages) for p in self._pending.values()) >= FLUSH_RECORDS
             or sum(p.bytes for p in self._pending.values()) >= FLUSH_BYTES
         )
@@ -209,19 +213,19 @@ class Sink:
                 self._flush()
 
     def _flush(self) -> None:
-        built = {topic: self._build(topic, pending) for topic, pending in self._pending.items()}
-        if any(b.refused for b in built.values()):
-            self._publisher.flush()
         done: list[TopicPartition] = []
         for topic, pending in self._pending.items():
             name, topic_id = self._settings.topic(topic), self._ids[topic]
             token = pending.token(name, topic_id)
-            for table, rows in built[topic].tables.items():
+            built = self._build(topic, pending)
+            for table, rows in built.tables.items():
                 if len(rows):
                     self._insert(table, rows, token)
                 if table == "avatar_frames":
                     reached = {p: last + 1 for p, (_, last) in pending.ranges.items()}
                     self._aggregator.inserted(rows, reached)
+            if built.refused:
+                self._publisher.flush()
             done += [TopicPartition(name, p, last + 1) for p, (_, last) in pending.ranges.items()]
         tokens = ";".join(p.token(self._settings.topic(t), self._ids[t]) for t, p in self._pending.items())
         self._insert("sink_progress", self._progress_rows(), tokens)
@@ -400,10 +404,6 @@ class Sink:
                 raise DatabaseUnavailable("inserts into the database go on: does another sink run?")
             if self._stop.wait(0.1):
                 raise Stopped
-
-
-def _place(message: Message) -> tuple[str, int]:
-    return message.topic(), message.partition()  # type: ignore[return-value]  # a message without an error has both
 
 
 def _note(message: Message, error: KafkaError) -> bool:

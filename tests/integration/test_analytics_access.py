@@ -178,14 +178,15 @@ def test_the_retention_policy_becomes_the_tables_ttl(here: Settings) -> None:
     assert kept(here) == dict(POLICY)
 
 
-def test_no_statistics_are_kept_of_every_column(database: Database) -> None:
+def test_tables_have_no_statistics_of_every_column_and_small_parts_are_one_file(database: Database) -> None:
     client = database.writer()
     assert apply_optional_settings(client) == []
     tables = client.query(
         "SELECT name, engine_full FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'"
     ).result_rows
     assert len(tables) >= 10
-    assert [name for name, engine in tables if "auto_statistics_types = ''" not in engine] == []
+    for setting in ("auto_statistics_types = ''", "min_bytes_for_wide_part = 33554432"):
+        assert [name for name, engine in tables if setting not in engine] == []
 
 
 def test_a_database_of_an_earlier_version_is_migrated_with_its_rows(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_bytes_by_the_thousand_are_records_one_by_one(
 ) -> None:
     rng = Random(11)
     codec = codecs(cls)[framing]
-    builder = TableBuilder(codec)
+    builder = TableBuilder(codec, at_once=190)  # three slices
     for _ in range(0, RECORDS, 500):
         values: list[bytes | None] = [codec.encode(make(rng)) for _ in range(500)]
         values = [damaged(v, rng) if v is not None and rng.random() < 0.05 else v for v in values]

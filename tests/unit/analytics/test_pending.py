@@ -1,7 +1,7 @@
 import numpy as np
 from confluent_kafka import Message
 
-from analytics.pending import Pending
+from analytics.pending import Pending, runs
 
 
 def run(partition: int, first: int, values: list[bytes | None]) -> tuple[int, list[Message], np.ndarray]:
@@ -31,3 +31,11 @@ def test_the_token_names_the_very_offsets() -> None:
     pending.take(*run(2, 7, [b"x", b"y"]))
     pending.take(*run(0, 1, [b"z"]))
     assert pending.token("t", "id") == "t/id/0:1-1,2:7-8"
+
+
+def test_messages_are_told_apart_by_topic_and_partition() -> None:
+    places = [("a", 0), ("a", 0), ("b", 0), ("b", 1), ("a", 0)]
+    messages = [Message(topic=topic, partition=p, offset=n, value=b"") for n, (topic, p) in enumerate(places)]
+    found = [(topic, partition, [m.offset() for m in same]) for topic, partition, same in runs(messages)]
+    assert found == [("a", 0, [0, 1]), ("b", 0, [2]), ("b", 1, [3]), ("a", 0, [4])]
+    assert list(runs([])) == []

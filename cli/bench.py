@@ -34,7 +34,7 @@ def kafka(settings: "Settings") -> "Iterator[Settings]":
     if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         yield settings
         return
-    from benchmarks.fusion.bench import scratch  # noqa: PLC0415
+    from benchmarks.bench import scratch  # noqa: PLC0415
     from cli.broker import EmbeddedKafka, prepare  # noqa: PLC0415
 
     distribution = prepare(settings.cache_dir, progress)
@@ -173,13 +173,20 @@ def ingest(  # noqa: PLR0917 - options, given by name
 
 
 @app.command()
-def sink(
+def sink(  # noqa: PLR0917 - options, given by name
     quick: Annotated[bool, typer.Option("--quick", help="A minute instead of a quarter of an hour.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")] = False,
     rows: Annotated[
         int | None, typer.Option(help="Frames that questions are asked of.", min=10_000, show_default=False)
     ] = None,
     repeats: Annotated[int | None, typer.Option(help="Of the intake.", min=1, show_default=False)] = None,
+    only: Annotated[
+        str, typer.Option(help="One part: intake (speed and size of rows) or queries.", show_default=False)
+    ] = "",
+    database: Annotated[
+        Path | None,
+        typer.Option(help="Folder that keeps the frames of the queries for another run.", show_default=False),
+    ] = None,
 ) -> None:
     """How fast records become rows, how small the rows are, and how fast analysts' questions are answered.
 
@@ -189,11 +196,15 @@ def sink(
     require_benchmarks()
     from dataclasses import replace  # noqa: PLC0415
 
-    from benchmarks.sink.bench import Plan, measure, show  # noqa: PLC0415
+    from benchmarks.sink.bench import Part, Plan, measure, show  # noqa: PLC0415
     from runtime.settings import Settings  # noqa: PLC0415
 
+    if only and only not in set(Part):
+        raise SettingsError(f"--only {only}: give {' or '.join(Part)}")
     plan = Plan().quick() if quick else Plan()
-    plan = replace(plan, rows=rows or plan.rows, repeats=repeats or plan.repeats)
+    plan = replace(plan, rows=rows or plan.rows, repeats=repeats or plan.repeats, database=database)
+    if only:
+        plan = replace(plan, parts=frozenset({Part(only)}))
     with kafka(Settings.from_env(os.environ)) as settings:
         results = measure(settings, plan, progress)
     show(results, Console())

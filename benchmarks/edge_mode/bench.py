@@ -5,7 +5,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -15,8 +15,8 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.bench import Progress, machine, scratch
 from benchmarks.edge_mode.clients import HOP_HZ, Media, load, send_features, send_media, sessions_of
-from benchmarks.fusion.bench import machine, scratch
 from benchmarks.fusion.contestants import ROOT
 from benchmarks.fusion.kafka_log import Topics
 from benchmarks.fusion.measure import topics_of_a_run
@@ -36,8 +36,6 @@ LEAST_ANSWERED: Final = 0.5
 """With fewer of its items answered, a run says nothing about their cost."""
 WARM_S: Final = 3.0
 SETTLE_S: Final = 3.0
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,14 @@
 """The whole comparison: which runs are made, and what they say together."""
 
-import platform
 import statistics
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-import psutil
-
+from benchmarks.bench import Progress, machine, scratch
 from benchmarks.fusion.contestants import Contestant, contestants
 from benchmarks.fusion.frames import Difference, Frames, compare
 from benchmarks.fusion.live import Live, run_live
@@ -32,8 +28,6 @@ BYTEWAX_SHORT_WAIT_S: Final = 0.12
 """What fusion waits; Bytewax's event clock loses windows with it."""
 TOLERANCE_STEPS: Final = 1
 """A peer's values may differ by one step of their quantisation: other mathematical libraries round otherwise."""
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -207,24 +201,6 @@ def frame_bytes() -> int:
     return body + 2 + 1 + len(session_ids(1)[0])
 
 
-def scratch(settings: Settings) -> AbstractContextManager[Path]:
-    """A folder for the runs, on the data directory's disk."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    found = tempfile.TemporaryDirectory(prefix="bench-", dir=settings.data_dir, ignore_cleanup_errors=True)
-    return _Folder(found)
-
-
-class _Folder(AbstractContextManager[Path]):
-    def __init__(self, found: "tempfile.TemporaryDirectory[str]") -> None:
-        self._found = found
-
-    def __enter__(self) -> Path:
-        return Path(self._found.name)
-
-    def __exit__(self, *_details: object) -> None:
-        self._found.cleanup()
-
-
 def _complete(contestant: Contestant, settings: Settings, log: RecordedLog, directory: Path) -> Run:
     run, _ = run_recorded(contestant, settings, log, directory)
     if run.missing:
@@ -281,16 +257,3 @@ def checked(title: str, difference: Difference) -> Difference:
         )
         raise CandidateError(msg)
     return difference
-
-
-def machine() -> str:
-    """Processor, cores and memory in words."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                name = line.partition(":")[2].strip()
-                break
-    memory_gib = psutil.virtual_memory().total / 2**30
-    return f"{name}, {psutil.cpu_count()} cores, {memory_gib:.0f} GiB, Linux {platform.release().partition('-')[0]}"

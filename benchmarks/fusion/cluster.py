@@ -19,7 +19,7 @@ from typing import Final
 from bytewax._bytewax import cli_main
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
-from benchmarks.fusion.bench import machine, scratch
+from benchmarks.bench import machine, scratch
 from benchmarks.fusion.contestants import ROOT
 from benchmarks.fusion.kafka_log import HiddenLog, Topics
 from benchmarks.fusion.measure import Spread, topics_of_a_run

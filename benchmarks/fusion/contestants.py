@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks.bench import Progress
 from benchmarks.fusion.kafka_streams.tables import write_tables
 from benchmarks.fusion.signals import RecordedLog
 from benchmarks.processes import Program, environment
@@ -23,7 +24,6 @@ HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parent.parent
 READY: Final = "READY"
 """What a peer prints when it is about to wait for records."""
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from confluent_kafka import Consumer, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.fusion.bench import machine, scratch
+from benchmarks.bench import Progress, machine, scratch
 from benchmarks.fusion.contestants import ROOT
 from benchmarks.fusion.kafka_log import Topics
 from benchmarks.fusion.measure import topics_of_a_run
@@ -48,8 +48,6 @@ A_PROCESS: Final = 10
 SETTLE_S: Final = 20.0
 HELD_BACK: Final = {"own": {Modality.FACE: 0, Modality.SPEECH: 0}, "stock": {Modality.FACE: 1, Modality.SPEECH: 5}}
 """aiortc's buffers keep a stream's end for ever: the last picture, four packets of sound and one of its decoder."""
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The whole measurement: a session with the default engines, then many without models."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.fusion.bench import machine, scratch
+from benchmarks.bench import Progress, machine, scratch
 from benchmarks.latency.fanout import Fanout, measure_fanout
 from benchmarks.latency.session import SessionLatency, measure_session
 from cli import sample
@@ -22,8 +22,6 @@ P50_MS: Final = 60.0
 P95_MS: Final = 100.0
 FANOUT_P99_MS: Final = 25.0
 UNACCOUNTED_MS: Final = 2.0
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)

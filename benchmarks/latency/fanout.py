@@ -3,13 +3,14 @@
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from benchmarks.bench import Progress
 from benchmarks.fusion.contestants import ROOT, fusion_role, role_is_ready
 from benchmarks.fusion.kafka_log import Topics
 from benchmarks.fusion.live import STEP_S, WARM_S, Pacer, closing_us
@@ -24,8 +25,6 @@ TAIL_S: Final = 1.0
 """Paced on, so that the last measured ticks close as all others do."""
 TOKEN_S: Final = 3_600
 SEED: Final = 11
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

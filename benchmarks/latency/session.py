@@ -1,12 +1,13 @@
 """One live session through every role with the default engines: fed with the sample as the demo is."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import uvloop
 
+from benchmarks.bench import Progress
 from benchmarks.latency.stations import MODALITIES, Arrival, Journey, Percentiles, journey, unaccounted_ms
 from benchmarks.processes import CandidateError
 from cli.deployment import Deployment
@@ -23,8 +24,6 @@ CHUNK_US: Final = CHUNK_MS * 1_000
 COUNTED_SHARE: Final = 0.8
 """A modality that counts in fewer of the frames was not measured but lost. (The sample is black for 2 of its 30 s.)"""
 MISSING_SHARE: Final = 0.01
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

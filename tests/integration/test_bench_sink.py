@@ -11,7 +11,7 @@ from runtime.settings import Settings
 
 def test_a_small_measurement_is_whole(settings: Settings) -> None:
     said: list[str] = []
-    plan = Plan(sessions=10, seconds=8, repeats=1, rows=10_000)
+    plan = Plan(sessions=10, seconds=8, repeats=1, question_sessions=10, question_seconds=8, rows=10_000)
     results = measure(settings, plan, said.append)
     keys = json.loads(json.dumps(results.keys()))
     # A second's speech and face, start and end, and the frames that fusion really made of them.

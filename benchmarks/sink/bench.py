@@ -213,9 +213,10 @@ def _column_bytes(client: Client) -> float:
 
 
 def show(results: Results, console: Console) -> None:
-    """The table for people."""
+    """The tables for people."""
     keys = results.keys()
-    table = Table(box=None, header_style="dim", title=results.machine, title_style="dim", title_justify="left")
+    console.print(f"[bold]sink[/bold] on {results.machine}, {results.at:%Y-%m-%d %H:%M} UTC")
+    table = Table(box=None, header_style="dim")
     table.add_column("")
     table.add_column("measured", justify="right")
     table.add_column("must reach", justify="right")
@@ -227,18 +228,17 @@ def show(results: Results, console: Console) -> None:
     if results.stored is not None:
         table.add_row("bytes a frame, merged", f"{keys['bytes_per_frame']}", "30")
         table.add_row("  before merging", f"{keys['bytes_per_frame_fresh']}", "")
-    console.print(table)
+    if table.row_count:
+        console.print(table)
     if results.asked is None:
         return
-    answers = Table(box=None, header_style="dim", title=f"answers of {results.asked.rows:,} frames, ms")
-    answers.title_justify, answers.title_style = "left", "dim"
-    for name in ("", "p50", "p95", "p95 while inserting", "p95 must reach"):
-        answers.add_column(name, justify="right" if name else "left")
-    inserting_ms = keys["queries_p95_ms_while_inserting"]
-    total = results.asked.at_rest.quantile(0.5)
-    answers.add_row(
-        "all", f"{total:,.1f}", f"{keys['query_p95_ms']:,}", f"{keys['query_p95_ms_while_inserting']:,}", "1,000"
-    )
+    answers = Table(box=None, header_style="dim")
+    answers.add_column(f"answers of {results.asked.rows:,} frames, ms", no_wrap=True)
+    for name in ("p50", "p95", "p95 while inserting", "must reach"):
+        answers.add_column(name, justify="right")
+    slowest = f"{keys['query_p95_ms']:,}", f"{keys['query_p95_ms_while_inserting']:,}"
+    answers.add_row("slowest question", "", *slowest, "1,000")
     for name, value in keys["queries_p95_ms"].items():
-        answers.add_row(f"  {name}", f"{keys['queries_p50_ms'][name]:,}", f"{value:,}", f"{inserting_ms[name]:,}", "")
+        inserting_ms = keys["queries_p95_ms_while_inserting"][name]
+        answers.add_row(f"  {name}", f"{keys['queries_p50_ms'][name]:,}", f"{value:,}", f"{inserting_ms:,}", "")
     console.print(answers)

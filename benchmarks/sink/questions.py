@@ -25,6 +25,41 @@ TIMES: Final = 10
 SIGNAL_COPIES: Final = 5
 """So many copies have signals, too; they are asked for by session only."""
 MINUTE_US: Final = 60_000_000
+LEDGER: Final = """
+    INSERT INTO ledger (session_id, recorded_at, stage, modality, outcome, count, first_sequence, last_sequence,
+                        topic, topic_id, partition, offset, published_at)
+    SELECT session_id, captured_at, e.1, e.2, e.3, e.4, sequence, sequence + e.4 - 1,
+           'ledger', 'made', partition, offset * 8 + e.5, now64(3)
+    FROM avatar_frames
+    ARRAY JOIN
+        arrayConcat(
+            [
+                ('ingest', 'face', 'used', 30, 1), ('ingest', 'speech', 'used', 50, 2),
+                ('face_worker', 'face', if(cityHash64(session_id, sequence) % 50 = 0, 'stale', 'used'), 30, 3),
+                ('speech_worker', 'speech', if(cityHash64(session_id, sequence) % 500 = 1, 'gap', 'used'), 50, 4)
+            ],
+            if(sequence % 300 = 0, [('fusion', 'face', 'used', 300, 5), ('fusion', 'speech', 'used', 250, 6)], [])
+        ) AS e
+    WHERE session_id IN {names:Array(String)} AND sequence % 30 = 0
+    """
+"""As edge and workers account for a session once a second and fusion every ten; some pictures are given up."""
+EVENTS: Final = """
+    INSERT INTO client_events (session_id, sequence, captured_at, received_at, kind, client_id, frame_sequence,
+                               frame_captured_at, relayed_at, rendered_at, value, detail,
+                               topic, topic_id, partition, offset, published_at)
+    SELECT session_id, intDiv(sequence, 30), captured_at, captured_at, e.1, 'viewer', sequence,
+           captured_at, captured_at, captured_at, e.2, '',
+           'client.events', 'made', partition, offset * 8 + e.3, now64(3)
+    FROM avatar_frames
+    ARRAY JOIN
+        arrayConcat(
+            [('ack', CAST(NULL AS Nullable(Float64)), 1)],
+            if(sequence = 300, [('rating', toNullable(toFloat64(1 + cityHash64(session_id) % 5)), 2)], []),
+            if(sequence = 600 AND cityHash64(session_id) % 50 = 0, [('opt_out', CAST(0 AS Nullable(Float64)), 3)], [])
+        ) AS e
+    WHERE session_id IN {names:Array(String)} AND sequence % 30 = 0
+    """
+"""A viewer's acknowledgement a second, a rating, and now and then somebody who opts out."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +67,6 @@ class Answers:
     """How long answers took, ms: by question."""
 
     ms: Mapping[str, Sequence[float]]
-
-    def quantile(self, level: float) -> float:
-        """Over all answers."""
-        return float(np.quantile([value for values in self.ms.values() for value in values], level))
 
     def p95(self) -> float:
         """The worst question's 95th percentile: no kind of question may be slow behind many quick ones."""
@@ -101,12 +132,19 @@ class Multiplier:
                 f"minute - toIntervalSecond({back_us // 1_000_000}) AS minute) FROM minute_aggregates FINAL "
                 f"WHERE session_id IN ({', '.join(repr(f'{name}-1') for name in self._sessions)})"
             )
+        self.account(number)
         for table in ("face_signals", "speech_signals"):
             if number <= SIGNAL_COPIES:
                 self._insert(table, f"{named}, {moved} AS captured_at, {offset}")
         # Last: the sessions say which copies are there.
         self._insert("sessions", f"{named}, {moved} AS captured_at, {offset}")
         self.copies = number
+
+    def account(self, number: int) -> None:
+        """What the services write besides: ledger entries and client events of a copy, from its frames."""
+        names = {"names": [f"{name}-{number}" for name in self._sessions]}
+        self._client.command(LEDGER, parameters=names, settings=SETTINGS)
+        self._client.command(EVENTS, parameters=names, settings=SETTINGS)
 
     def _insert(self, table: str, replaced: str) -> None:
         self._client.command(

@@ -30,7 +30,7 @@ LEDGER: Final = """
                         topic, topic_id, partition, offset, published_at)
     SELECT session_id, captured_at, e.1, e.2, e.3, e.4, sequence, sequence + e.4 - 1,
            'ledger', 'made', partition, offset * 8 + e.5, now64(3)
-    FROM avatar_frames
+    FROM (SELECT * FROM avatar_frames WHERE session_id IN {names:Array(String)} AND sequence % 30 = 0)
     ARRAY JOIN
         arrayConcat(
             [
@@ -40,7 +40,6 @@ LEDGER: Final = """
             ],
             if(sequence % 300 = 0, [('fusion', 'face', 'used', 300, 5), ('fusion', 'speech', 'used', 250, 6)], [])
         ) AS e
-    WHERE session_id IN {names:Array(String)} AND sequence % 30 = 0
     """
 """As edge and workers account for a session once a second and fusion every ten; some pictures are given up."""
 EVENTS: Final = """
@@ -50,14 +49,13 @@ EVENTS: Final = """
     SELECT session_id, intDiv(sequence, 30), captured_at, captured_at, e.1, 'viewer', sequence,
            captured_at, captured_at, captured_at, e.2, '',
            'client.events', 'made', partition, offset * 8 + e.3, now64(3)
-    FROM avatar_frames
+    FROM (SELECT * FROM avatar_frames WHERE session_id IN {names:Array(String)} AND sequence % 30 = 0)
     ARRAY JOIN
         arrayConcat(
             [('ack', CAST(NULL AS Nullable(Float64)), 1)],
             if(sequence = 300, [('rating', toNullable(toFloat64(1 + cityHash64(session_id) % 5)), 2)], []),
             if(sequence = 600 AND cityHash64(session_id) % 50 = 0, [('opt_out', CAST(0 AS Nullable(Float64)), 3)], [])
         ) AS e
-    WHERE session_id IN {names:Array(String)} AND sequence % 30 = 0
     """
 """A viewer's acknowledgement a second, a rating, and now and then somebody who opts out."""
 

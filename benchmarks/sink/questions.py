@@ -102,9 +102,12 @@ class Multiplier:
 
     def check(self) -> None:
         """Raise CandidateError unless they are there."""
-        ((found,),) = self._client.query("SELECT count() FROM avatar_frames").result_rows
-        if found != self.rows:
-            raise CandidateError(f"{self.rows:,} frames were made, and {found:,} are there")
+        ((found, counted),) = self._client.query(
+            "SELECT (SELECT count() FROM avatar_frames), (SELECT sum(frames) FROM session_minutes)"
+        ).result_rows
+        if found != self.rows or counted < self.rows - self.base_rows:
+            msg = f"{self.rows:,} frames were made; {found:,} are there, and minutes of {counted:,}"
+            raise CandidateError(msg)
 
     def copy(self) -> None:
         """Add one copy."""
@@ -123,13 +126,7 @@ class Multiplier:
             copied = [f"{name}-{number}" for name in self._sessions]
             self._client.command(STATEMENT, parameters={"sessions": copied, "since": 0}, settings=SETTINGS)
         else:
-            back_us = (number - 1) * self._apart_us
-            self._client.command(
-                "INSERT INTO minute_aggregates SELECT * REPLACE("
-                f"concat(substring(session_id, 1, length(session_id) - 2), '-{number}') AS session_id, "
-                f"minute - toIntervalSecond({back_us // 1_000_000}) AS minute) FROM minute_aggregates FINAL "
-                f"WHERE session_id IN ({', '.join(repr(f'{name}-1') for name in self._sessions)})"
-            )
+            self.copy_minutes(number)
         self.account(number)
         for table in ("face_signals", "speech_signals"):
             if number <= SIGNAL_COPIES:
@@ -137,6 +134,16 @@ class Multiplier:
         # Last: the sessions say which copies are there.
         self._insert("sessions", f"{named}, {moved} AS captured_at, {offset}")
         self.copies = number
+
+    def copy_minutes(self, number: int) -> None:
+        """The minutes of the first copy, as those of another."""
+        back_s = (number - 1) * self._apart_us // 1_000_000
+        self._client.command(
+            f"INSERT INTO minute_aggregates SELECT * REPLACE(concat(name, '-{number}') AS session_id, "
+            f"minute - toIntervalSecond({back_s}) AS minute) EXCEPT name FROM (SELECT *, "
+            "substring(session_id, 1, length(session_id) - 2) AS name FROM minute_aggregates FINAL "
+            f"WHERE session_id IN ({', '.join(repr(f'{name}-1') for name in self._sessions)}))"
+        )
 
     def account(self, number: int) -> None:
         """What the services write besides: ledger entries and client events of a copy, from its frames."""

@@ -233,9 +233,9 @@ def show(results: Results, console: Console) -> None:
     if results.asked is None:
         return
     answers = Table(box=None, header_style="dim")
-    answers.add_column(f"answers of {results.asked.rows:,} frames, ms", no_wrap=True)
-    for name in ("p50", "p95", "p95 while inserting", "must reach"):
-        answers.add_column(name, justify="right")
+    answers.add_column(f"ms to answer, of {results.asked.rows:,} frames")
+    for name in ("p50", "p95", "p95, inserting", "must reach"):
+        answers.add_column(name, justify="right", no_wrap=True)
     slowest = f"{keys['query_p95_ms']:,}", f"{keys['query_p95_ms_while_inserting']:,}"
     answers.add_row("slowest question", "", *slowest, "1,000")
     for name, value in keys["queries_p95_ms"].items():

@@ -63,6 +63,8 @@ from dataflows.layout import (
     N_HOPS,
     N_VISEMES,
     NEXT_SWEEP,
+    OF_A_RECORD,
+    OF_A_TICK,
     OPEN,
     P_FACE_THRESHOLD,
     PARTITION_STEP_US,
@@ -283,38 +285,57 @@ def advance(r: int, reason: int, end_us: int, state: Any, output: Any, work: Any
 
 
 @compiled
-def fetch(begin: int, end: int, rows: Any, lines: Any, state: Any) -> np.int64:
-    """Read what the records of ``rows[begin:end]`` will touch, so that it comes from memory at once, not bit by bit.
+def touch(values: Any, stamps: Any, slot: int) -> np.int64:
+    """Read a sample's place in a ring, line by line."""
+    seen = stamps[slot, 0]
+    sample = values[slot]
+    for at in range(0, len(sample), CACHE_LINE // 4):
+        seen ^= np.int64(sample[at] > 0.0)
+    return np.int64(seen)
+
+
+@compiled
+def fetch(begin: int, end: int, batch: Any, lines: Any, state: Any) -> np.int64:
+    """Read what the records ``begin`` to ``end`` will touch, so that it comes from memory at once, not bit by bit.
 
     Live, a batch has one record of each of many sessions, whose state other work has pushed out of the caches since:
-    waiting for it took half of the time. ``lines``: the state's rows as bytes. The result only keeps the compiler
+    waiting for it took half of the time. What only a tick touches is left alone where the record's instant does not
+    reach the session's oldest open tick. ``lines``: the state's rows as bytes. The result only keeps the compiler
     from leaving the reading out.
     """
     seen = np.int64(0)
     for i in range(begin, end):
-        if rows[i] >= 0:
-            row = lines[rows[i]]
-            for at in range(0, len(row), CACHE_LINE):
+        if batch.rows[i] >= 0:
+            row = lines[batch.rows[i]]
+            for at in range(0, OF_A_RECORD, CACHE_LINE):
                 seen ^= np.int64(row[at])
     for i in range(begin, end):
-        r = rows[i]
-        if r >= 0:
-            row = state.rows[r]
-            # The newest sample, the one before it, and the place of the next.
-            newest = row["head"][FACE] + row["count"][FACE]
-            for back in range(3):
-                slot = (newest - back) % RING
-                values = state.face_values[r, slot]
-                seen ^= state.face_stamps[r, slot, 0]
-                for at in range(0, F_WIDTH, CACHE_LINE // 4):
-                    seen ^= np.int64(values[at] > 0.0)
-            newest = row["head"][SPEECH] + row["count"][SPEECH]
-            for back in range(3):
-                slot = (newest - back) % RING
-                values = state.speech_values[r, slot]
-                seen ^= state.speech_stamps[r, slot, 0]
-                for at in range(0, S_WIDTH, CACHE_LINE // 4):
-                    seen ^= np.int64(values[at] > 0.0)
+        r = batch.rows[i]
+        if r < 0:
+            continue
+        row = state.rows[r]
+        face = (row["head"][FACE] + row["count"][FACE]) % RING
+        speech = (row["head"][SPEECH] + row["count"][SPEECH]) % RING
+        modality = np.int64(batch.modality[i])
+        # The place of the new sample.
+        if modality == FACE:
+            seen ^= touch(state.face_values[r], state.face_stamps[r], face)
+        else:
+            seen ^= touch(state.speech_values[r], state.speech_stamps[r], speech)
+        if batch.stamps[i, 0] < tick_us(row["t0_us"], row["tick"]) - row["slack_us"][modality]:
+            continue
+        # The newest samples, and those before them as far as the new one does not stand for them.
+        for back in range(1, 3):
+            if back == 1 or modality != FACE:
+                seen ^= touch(state.face_values[r], state.face_stamps[r], (face - back) % RING)
+            if back == 1 or modality == FACE:
+                seen ^= touch(state.speech_values[r], state.speech_stamps[r], (speech - back) % RING)
+        line = lines[r]
+        for at in range(OF_A_RECORD, OF_A_TICK, CACHE_LINE):
+            seen ^= np.int64(line[at])
+        if row["learned"] < row["learn"]:
+            for at in range(OF_A_TICK, len(line), CACHE_LINE):
+                seen ^= np.int64(line[at])
     return seen
 
 

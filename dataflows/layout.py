@@ -232,20 +232,25 @@ ROW: Final = np.dtype(
         ("viseme_mouth", "i8"),
         ("mouth_share", "f8"),  # of the visemes, 0..1
         ("ledger_due", "i8"),  # tick at which counts are next written
-        ("counts", "i8", (3, SESSION_OUTCOMES)),  # since the last ledger entry, by modality and outcome
-        ("config", "f8", N_PARAMETERS),
         ("learn", "i8"),  # ticks from which the calibration is learned, 0: not learned
         ("learned", "i8"),  # ticks that it was learned from so far
         ("reset_us", "i8"),  # instant from which to learn it anew, -1: not asked for
+        ("counts", "i8", (3, SESSION_OUTCOMES)),  # since the last ledger entry, by modality and outcome
+        # up to here what every record touches, from here what a tick does
+        ("config", "f8", N_PARAMETERS),
         ("au_neutral", "f8", N_AUS),
         ("au_gain", "f8", N_AUS),
         ("position", "f8", CHANNELS),
         ("velocity", "f8", CHANNELS),
+        # and from here what a tick touches only while the calibration is learned
         ("au_seen", "u1", (N_AUS, AU_BINS)),  # ticks learned from, by intensity
     ],
     align=True,
 )
-"""One session."""
+"""One session. What is used together lies together: a processor takes it from memory by lines of 64 bytes."""
+OF_A_RECORD: Final = int(ROW.fields["config"][1])  # type: ignore[index]  # it has fields
+OF_A_TICK: Final = int(ROW.fields["au_seen"][1])  # type: ignore[index]
+"""Where in a row ends what a record, and what a tick, touches."""
 
 # fields of State.partition
 CLOCK: Final = 0

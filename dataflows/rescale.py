@@ -13,9 +13,16 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from bytewax.recovery import init_db_dir
-
-from dataflows.store import DATABASE, IDENTITY, held, partitions_title, read_identity, store_path, write_identity
+from dataflows.store import (
+    DATABASE,
+    IDENTITY,
+    held,
+    init_database,
+    partitions_title,
+    read_identity,
+    store_path,
+    write_identity,
+)
 from runtime.errors import RecoveryError
 from runtime.settings import Settings
 
@@ -116,7 +123,7 @@ def _draft(
     draft = path.with_name(path.name + ".new")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
-    init_db_dir(draft, 1)
+    init_database(draft)
     keys = {str(partition) for partition in group}
     with _opened(draft) as database, database:
         database.execute("INSERT INTO exs (ex_num, worker_count, resume_epoch) VALUES (?, 1, ?)", (EXECUTION, EPOCH))

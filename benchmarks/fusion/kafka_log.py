@@ -7,7 +7,13 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its package says nowhere that it exports these
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from benchmarks.fusion.signals import Slice
 from runtime.errors import BrokerError
@@ -20,13 +26,25 @@ READ_AT_ONCE: Final = 10_000
 
 
 class Topics(AbstractContextManager["Topics"]):
-    """Topics of a prefix of their own, deleted on leaving."""
+    """Topics of a prefix of their own, deleted on leaving.
+
+    They keep their records without limit of time: peers give frames the event time as Kafka's timestamp, which lies
+    decades back, and the broker would delete them within half a minute, by their age.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
     def __enter__(self) -> Self:
         ensure_topics(self.settings)
+        admin = AdminClient(common_config(self.settings))
+        forever = ConfigEntry("retention.ms", "-1", incremental_operation=AlterConfigOpType.SET)
+        resources = [
+            ConfigResource(ResourceType.TOPIC, self.settings.topic(name), incremental_configs=[forever])
+            for name in (SIGNALS, AVATAR_FRAMES)
+        ]
+        for future in admin.incremental_alter_configs(resources).values():
+            future.result(30)
         self._reader = Consumer({**common_config(self.settings), "group.id": "bench-progress"})
         return self
 
@@ -112,14 +130,17 @@ def read_frames(settings: Settings, take: Callable[[list[Any]], None], *, deadli
     )
     try:
         parts = [TopicPartition(name, number, 0) for number in range(settings.partitions)]
-        left = sum(reader.get_watermark_offsets(part, timeout=10, cached=False)[1] for part in parts)
-        ends = {part.partition: reader.get_watermark_offsets(part, timeout=10, cached=False)[1] for part in parts}
+        marks = {part.partition: reader.get_watermark_offsets(part, timeout=10, cached=False) for part in parts}
+        gone = sum(low for low, _ in marks.values())
+        if gone:
+            raise BrokerError(f"the broker has deleted {gone} records of {name} before they could be read")
+        ends = {number: high for number, (_, high) in marks.items()}
         reader.assign(parts)
         until = time.monotonic() + deadline_s
         done = dict.fromkeys(ends, 0)
         while any(done[number] < end for number, end in ends.items()):
             if time.monotonic() > until:
-                raise BrokerError(f"{left} records of {name} could not be read within {deadline_s:g} s")
+                raise BrokerError(f"{sum(ends.values())} records of {name} could not be read within {deadline_s:g} s")
             messages = [m for m in reader.consume(READ_AT_ONCE, 0.5) if m.error() is None]
             if messages:
                 take(messages)

@@ -2,15 +2,15 @@
 
 import json
 import struct
-import zlib
 from dataclasses import replace
 from random import Random
 
 import numpy as np
 import pytest
+from backports import zstd
 
 from dataflows import shard as shard_module
-from dataflows.shard import MAGIC, Message, Shard, Step, layout_digest
+from dataflows.shard import MAGIC, QUICKLY, Message, Shard, Step, layout_digest
 from runtime.errors import RecoveryError
 from schemas.codec import Codec
 from schemas.fusion_config import FusionConfig
@@ -308,6 +308,7 @@ def test_a_restored_shard_is_the_same(snapshot: bytes) -> None:
         (lambda data: data[:-1], "damaged"),
         (lambda data: data[:200] + bytes([data[200] ^ 1]) + data[201:], "damaged"),
         (lambda data: data[: len(MAGIC)], "damaged"),
+        (lambda data: MAGIC + b"\x01\x02\x03\x04" + data[len(MAGIC) :], "of a version before 3"),
     ],
 )
 def test_a_snapshot_that_is_none_is_refused(snapshot: bytes, spoil, says: str) -> None:
@@ -316,11 +317,11 @@ def test_a_snapshot_that_is_none_is_refused(snapshot: bytes, spoil, says: str) -
 
 
 def rewritten(data: bytes, **header: object) -> bytes:
-    body = data[len(MAGIC) + 4 :]
+    body = zstd.decompress(data[len(MAGIC) :])
     (length,) = struct.unpack_from("<I", body)
     text = json.dumps(json.loads(body[4 : 4 + length]) | header).encode()
     body = struct.pack("<I", len(text)) + text + body[4 + length :]
-    return MAGIC + struct.pack("<I", zlib.crc32(body)) + body
+    return MAGIC + zstd.compress(body, options=QUICKLY)
 
 
 def test_a_foreign_snapshot_is_refused(snapshot: bytes) -> None:

@@ -273,6 +273,18 @@ def test_rows_are_used_again() -> None:
     assert shard._state.rows.shape == (16,)
 
 
+def test_one_batch_may_end_and_begin_more_sessions_than_there_are_rows() -> None:
+    shard, one_by_one = Shard(0, 1), Shard(0, 1)
+    log = messages(signal for n in range(100) for _, signal in session_log(f"s{n}", 0.5))
+    step = shard.step(log)
+    frames = [frame for message in log for frame in one_by_one.step([message]).frames]
+    assert step.frames == frames
+    assert step.freed == {"ended": 100}
+    assert {session for session, _ in frames} == {f"s{n}".encode() for n in range(100)}
+    # Rows that ended sessions leave are given to those that begin, as if each had come in a batch of its own.
+    assert shard.snapshot() == one_by_one.snapshot()
+
+
 def test_thousands_of_sessions_and_more_frames_than_the_output_holds() -> None:
     shard = Shard(0, 1)
     signals = [started(f"s{n}") for n in range(500)]

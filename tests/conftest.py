@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from cli.broker import EmbeddedKafka, prepare
 from runtime.kafka import ensure_topics
@@ -12,6 +13,10 @@ from runtime.settings import Settings
 from tests.support.prerequisites import REPOSITORY, cache_dir, required
 
 TESTS = REPOSITORY / "tests"
+# How long an example takes is the machine's affair, not a law's.
+settings.register_profile("without deadlines", deadline=None)
+settings.load_profile("without deadlines")
+
 SUITES = ("unit", "property", "contract", "integration", "e2e", "architecture")
 
 

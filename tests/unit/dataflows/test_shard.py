@@ -273,15 +273,19 @@ def test_rows_are_used_again() -> None:
     assert shard._state.rows.shape == (16,)
 
 
-def test_one_batch_may_end_and_begin_more_sessions_than_there_are_rows() -> None:
+def test_rows_do_not_depend_on_how_the_log_is_cut() -> None:
+    """Sessions that end in one batch leave together, but those that begin get the rows that they would get alone."""
     shard, one_by_one = Shard(0, 1), Shard(0, 1)
-    log = messages(signal for n in range(100) for _, signal in session_log(f"s{n}", 0.5))
+    generations = [
+        [signal for n in range(12) for _, signal in session_log(f"{generation}-{n}", 0.3, end=False)]
+        for generation in range(4)
+    ]
+    ends = [[ended(f"{generation}-{n}", START_US + 400_000) for n in range(0, 12, 2)] for generation in range(4)]
+    log = messages(signal for pair in zip(generations, ends, strict=True) for part in pair for signal in part)
     step = shard.step(log)
-    frames = [frame for message in log for frame in one_by_one.step([message]).frames]
-    assert step.frames == frames
-    assert step.freed == {"ended": 100}
-    assert {session for session, _ in frames} == {f"s{n}".encode() for n in range(100)}
-    # Rows that ended sessions leave are given to those that begin, as if each had come in a batch of its own.
+    assert step.frames == [frame for message in log for frame in one_by_one.step([message]).frames]
+    assert step.freed == {"ended": 24}
+    assert shard.sessions == 24
     assert shard.snapshot() == one_by_one.snapshot()
 
 

@@ -1,17 +1,18 @@
-"""Opus packets to PCM16 mono at 16 kHz. Blocking, about 0.1 ms a packet: call it off the event loop.
+"""Opus packets to PCM16 mono at 16 kHz: by libopus itself where it is found, else by FFmpeg and a low-pass.
 
 Importing this loads FFmpeg's libraries, which takes some tenths of a second: the edge does so with the first packet.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import av
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from ingest.admission import MAX_CHUNK_MS, MIN_CHUNK_MS, SAMPLE_RATE_HZ, Refused
+from ingest.admission import BYTES_PER_MS, MAX_CHUNK_MS, MIN_CHUNK_MS, SAMPLE_RATE_HZ, Refused
+from ingest.libopus import LibopusDecoder, OpusError, library
 from schemas.vocabulary import Outcome
 
 OPUS_RATE_HZ: Final = 48_000
@@ -79,8 +80,16 @@ def samples_of(frames: Sequence[Any]) -> NDArray[np.int16]:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-class OpusDecoder:
-    """The decoder of one connection; packets must come in order. Not thread-safe: one packet at a time."""
+class Decodes(Protocol):
+    """The decoder of one stream. Not thread-safe; packets must come in order, but may be missing."""
+
+    def decode(self, packet: bytes) -> bytes:
+        """The packet's sound, exactly as long as it; raises OpusError."""
+        ...
+
+
+class FfmpegDecoder:
+    """FFmpeg decodes to 48 kHz; of what is left after the low-pass every third sample is taken."""
 
     def __init__(self) -> None:
         self._decoder = av.CodecContext.create("libopus", "r")
@@ -89,19 +98,36 @@ class OpusDecoder:
         self._decimator = Decimator()
 
     def decode(self, packet: bytes) -> bytes:
-        """The packet's samples, 20 to 60 ms of PCM16 mono at 16 kHz; raises Refused.
-
-        Every third sample after the low-pass: a packet of n ms gives exactly n ms.
-        """
+        """The packet's sound, exactly as long as it; raises OpusError."""
         try:
             frames = self._decoder.decode(av.Packet(packet))
         except av.FFmpegError as error:
-            raise Refused(Outcome.MALFORMED, f"not an Opus packet: {error.strerror}") from error
-        if not frames:
+            raise OpusError(error.strerror or "the decoder refuses it") from error
+        return self._decimator.take(samples_of(frames)) if frames else b""
+
+
+def decoder() -> Decodes:
+    """A decoder for one stream."""
+    opus = library()
+    return FfmpegDecoder() if opus is None else LibopusDecoder(opus)
+
+
+class OpusDecoder:
+    """The decoder of one connection; packets must come in order. Not thread-safe: one packet at a time."""
+
+    def __init__(self) -> None:
+        self._decoder = decoder()
+
+    def decode(self, packet: bytes) -> bytes:
+        """The packet's samples, 20 to 60 ms of PCM16 mono at 16 kHz; raises Refused."""
+        try:
+            sound = self._decoder.decode(packet)
+        except OpusError as error:
+            raise Refused(Outcome.MALFORMED, f"not an Opus packet: {error}") from error
+        if not sound:
             raise Refused(Outcome.MALFORMED, "an Opus packet without sound")
-        sound = samples_of(frames)
-        length_ms = sound.size * 1_000 / OPUS_RATE_HZ
+        length_ms = len(sound) / BYTES_PER_MS
         if not MIN_CHUNK_MS <= length_ms <= MAX_CHUNK_MS:
             outcome = Outcome.TOO_LARGE if length_ms > MAX_CHUNK_MS else Outcome.MALFORMED
             raise Refused(outcome, f"an Opus packet of {length_ms:g} ms: send {MIN_CHUNK_MS} to {MAX_CHUNK_MS} ms")
-        return self._decimator.take(sound)
+        return sound

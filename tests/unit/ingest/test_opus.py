@@ -2,8 +2,10 @@ import av
 import numpy as np
 import pytest
 
+from ingest import opus
 from ingest.admission import Refused
-from ingest.opus import OpusDecoder
+from ingest.libopus import LibopusDecoder, OpusError, library
+from ingest.opus import FfmpegDecoder, OpusDecoder
 from schemas.vocabulary import Outcome
 
 
@@ -23,8 +25,20 @@ def packets(milliseconds, count, layout="mono"):
     return found
 
 
+@pytest.fixture(params=["libopus", "ffmpeg"])
+def way(request, monkeypatch):
+    """Both ways to decode: the second is for where libopus is not found."""
+    if request.param == "ffmpeg":
+        monkeypatch.setattr(opus, "library", lambda: None)
+
+
+def test_libopus_comes_with_av():
+    assert isinstance(opus.decoder(), LibopusDecoder)
+
+
 @pytest.mark.parametrize("milliseconds", [20, 40, 60])
 @pytest.mark.parametrize("layout", ["mono", "stereo"])
+@pytest.mark.usefixtures("way")
 def test_a_packet_gives_its_own_length(milliseconds, layout):
     decoder = OpusDecoder()
     sound = [decoder.decode(packet) for packet in packets(milliseconds, 10, layout)]
@@ -35,6 +49,21 @@ def test_a_packet_gives_its_own_length(milliseconds, layout):
     assert np.abs(heard).max() == pytest.approx(10_000, rel=0.15)
 
 
+def test_both_ways_hear_the_same():
+    sent = packets(20, 20)
+    ways = [LibopusDecoder(library()), FfmpegDecoder()]
+    heard = [np.frombuffer(b"".join(map(way.decode, sent)), "<i2").astype(float) for way in ways]
+    # They differ in delay and in the filter: compare how loud the tone is, not samples.
+    loud = [np.sqrt(np.mean(sound[640:] ** 2)) for sound in heard]
+    assert loud[0] == pytest.approx(loud[1], rel=0.05)
+
+
+def test_an_empty_packet_is_no_loss_to_conceal():
+    with pytest.raises(OpusError, match="empty"):
+        LibopusDecoder(library()).decode(b"")
+
+
+@pytest.mark.usefixtures("way")
 def test_short_packets_and_rubbish_are_refused():
     decoder = OpusDecoder()
     with pytest.raises(Refused, match="10 ms"):

@@ -140,6 +140,13 @@ class ClientConfig(BaseModel):
     analytics_url: str
 
 
+def freshness(path: str, suffix: str) -> str:
+    """What caches may do with a file of the page: assets are named by their content, the pages themselves change."""
+    if suffix == ".html":
+        return "no-cache"
+    return "public, max-age=31536000, immutable" if path.startswith("assets/") else "public, max-age=3600"
+
+
 def create_app(edge: Edge, peers: Peers) -> FastAPI:
     """The application over ``edge`` and its WebRTC ``peers``, which must run in the same event loop."""
     app = FastAPI(title="affectstream ingest", version="1", docs_url=None, redoc_url=None)
@@ -408,7 +415,9 @@ def _add_rest(app: FastAPI, edge: Edge) -> None:
             if path in {"", "index.html", "wall"}:
                 return HTMLResponse(NO_PAGE, status_code=503)
             raise HTTPException(404, "Nothing is here")
-        # Vite names assets by their content: only the page itself may change under its name.
-        fresh = "no-cache" if file.suffix == ".html" else "public, max-age=3600"
-        headers = {"Cache-Control": fresh, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+        headers = {
+            "Cache-Control": freshness(path, file.suffix),
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+        }
         return FileResponse(file, headers=headers)

@@ -16,9 +16,14 @@ export interface AvatarChoice {
 }
 
 export const OWN_NAME = "The default avatar";
+/** Set by the page's build: names that hold the content's hash. The library, and pages in development, have none. */
+declare const __OWN_URL__: string | undefined;
+declare const __OWN_LIGHT_URL__: string | undefined;
+
 /** Where the page's server has the two variants of our model. */
-export const OWN_URL = "models/avatar.glb";
-export const OWN_LIGHT_URL = "models/avatar-light.glb";
+export const OWN_URL = typeof __OWN_URL__ === "string" ? __OWN_URL__ : "models/avatar.glb";
+export const OWN_LIGHT_URL =
+  typeof __OWN_LIGHT_URL__ === "string" ? __OWN_LIGHT_URL__ : "models/avatar-light.glb";
 
 export class AvatarLibrary {
   readonly choice = new Store<AvatarChoice>({ model: null, own: true, loading: null, note: null });

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import orjson
 
+from egress.endings import has_ended
 from egress.events import Events
-from egress.hub import Close, Encoder, Format, Hub, Viewer
+from egress.hub import Close, Hub, Viewer, Wires
 from egress.projection import Instants, has_emotion_update, hop_spans_s
 from egress.relay import Fused, Relay
 from runtime.clock import Clock
@@ -25,6 +26,9 @@ MODALITY: Final = "avatar"
 
 MESSAGES_PER_S: Final = 70.0
 MESSAGES_BURST: Final = 200.0
+MAX_LOOKS: Final = 100
+"""So many sessions at once are looked up whether they have ended; viewers of more see a silent one."""
+
 SWEEP_S: Final = 0.1
 LEDGER_S: Final = 1.0
 
@@ -40,15 +44,18 @@ class Violation(Exception):  # noqa: N818 - it ends the connection, by intent
 class Audience:
     """Viewers on one side, the relay on the other. Used in the event loop's thread only."""
 
-    def __init__(self, settings: Settings, clock: Clock, metrics: Metrics, encoders: Mapping[Format, Encoder]) -> None:
+    def __init__(self, settings: Settings, clock: Clock, metrics: Metrics, wires: Wires) -> None:
         self._clock = clock
         self._metrics = metrics
-        self._encoders = encoders
+        self._encoders = wires.encoders
         self._codec = Codec()
         self._publisher = Publisher(settings, metrics, linger_ms=20)
         self._ledger = Ledger(self._publisher, self._codec, clock, Stage.EGRESS, metrics)
+        self._settings = settings
+        self._looking: set[asyncio.Task[None]] = set()
+        self._one_look = asyncio.Semaphore(1)
         self._interest: Counter[str] = Counter()
-        self.hub = Hub(encoders)
+        self.hub = Hub(wires)
         self.relay = Relay(settings, clock, metrics, self._publisher, deliver=self._deliver, ended=self.hub.end)
 
     def interested(self, session_id: str, change: int) -> None:
@@ -130,14 +137,31 @@ class Audience:
         while True:
             await asyncio.sleep(SWEEP_S)
             self.hub.sweep(self._clock.now_us(), close)
+            for session_id, started_at_us in self.hub.take_unheard().items():
+                self._look_for_end(session_id, started_at_us)
             self._metrics.set("clients_connected", self.hub.count, kind="viewer")
             rounds += 1
             if rounds * SWEEP_S >= LEDGER_S:
                 rounds = 0
                 await self._write_ledger()
 
+    def _look_for_end(self, session_id: str, started_at_us: int) -> None:
+        """Have those who came after a session's end told so, though this process did not read of it."""
+
+        async def look() -> None:
+            async with self._one_look:
+                if await asyncio.to_thread(has_ended, self._settings, session_id, started_at_us, self._clock.now_us()):
+                    self.hub.end(session_id)
+
+        if len(self._looking) < MAX_LOOKS:
+            task = asyncio.create_task(look())
+            self._looking.add(task)
+            task.add_done_callback(self._looking.discard)
+
     async def close(self) -> None:
         """Stop reading and write what is left of the ledger."""
+        for task in list(self._looking):
+            task.cancel()
         await asyncio.to_thread(self.relay.stop)
         await self._write_ledger()
         await asyncio.to_thread(self._publisher.flush, 10.0)

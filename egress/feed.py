@@ -13,7 +13,9 @@ import orjson
 
 from egress.audience import MESSAGES_BURST, MESSAGES_PER_S, Audience, Violation, parsed
 from egress.events import Events
-from egress.hub import Encoder, Format, Viewer
+from egress.hub import Format, Viewer, Wires
+from egress.packed import pack
+from egress.projection import Instants
 from egress.wire import cbor_message
 from runtime.clock import Clock
 from runtime.lifecycle import Role
@@ -21,6 +23,7 @@ from runtime.metrics import Metrics
 from runtime.rates import TokenBucket
 from runtime.settings import Settings
 from schemas.close_codes import CloseCode
+from schemas.records import AvatarFrame
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +62,14 @@ def cbor_messages(messages: Iterable[Mapping[str, Any]]) -> bytes:
     return _lengths(cbor_message(message) for message in messages)
 
 
-ENCODERS: Final[Mapping[Format, Encoder]] = {"json": json_messages, "cbor": cbor_messages}
+def packed_frame(frame: AvatarFrame, instants: Instants) -> bytes:
+    """One frame after its length."""
+    return _lengths((pack(frame, instants),))
+
+
+WIRES: Final = Wires({"json": json_messages, "cbor": cbor_messages, "binary": json_messages}, {"binary": packed_frame})
+TEXT: Final = ord("{")
+"""How every text message begins, and no other."""
 
 
 class ChannelSink:
@@ -67,7 +77,7 @@ class ChannelSink:
 
     def __init__(self, channel: Channel, wire: Format) -> None:
         self._channel = channel
-        self._text = wire == "json"
+        self._text = wire != "cbor"
 
     def congested(self, now_us: int) -> bool:
         return self._channel.congested(now_us)
@@ -77,7 +87,7 @@ class ChannelSink:
         while at < len(wire):
             end = at + LENGTH_BYTES + int.from_bytes(wire[at : at + LENGTH_BYTES], "little")
             message = wire[at + LENGTH_BYTES : end]
-            self._channel.write(message.decode() if self._text else message)
+            self._channel.write(message.decode() if self._text and message[0] == TEXT else message)
             at = end
 
 
@@ -185,7 +195,7 @@ class ChannelFeed:
     async def _started(self) -> Audience:
         async with self._starting:
             if self._audience is None:
-                audience = Audience(self._settings, self._clock, self._metrics, ENCODERS)
+                audience = Audience(self._settings, self._clock, self._metrics, WIRES)
                 await asyncio.to_thread(audience.relay.start)
                 self._audience = audience
                 self._tending = asyncio.create_task(self._tend(audience))

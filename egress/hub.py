@@ -13,7 +13,7 @@ from egress.projection import Instants, avatar_frame, emotion_update, has_emotio
 from schemas.close_codes import CloseCode
 from schemas.records import AvatarFrame
 
-Format = Literal["json", "cbor"]
+Format = Literal["json", "cbor", "binary"]
 
 STALLED_US: Final = 2_000_000
 REMEMBERED_FRAMES: Final = 128
@@ -46,6 +46,24 @@ class Encoder(Protocol):
         ...
 
 
+class Packer(Protocol):
+    """Turns one frame into what goes over the wire, framing included, without a detour over messages."""
+
+    def __call__(self, frame: AvatarFrame, instants: Instants) -> bytes:
+        """Bytes for :meth:`Sink.write`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wires:
+    """How each format's bytes are made."""
+
+    encoders: Mapping[Format, Encoder]
+    """Messages; of every format."""
+    packers: Mapping[Format, Packer]
+    """Frames, of the formats that have a form of their own for them."""
+
+
 @dataclass(eq=False, slots=True)
 class Viewer:
     """One connection that watches a session."""
@@ -59,6 +77,8 @@ class Viewer:
     """Whether its connection closes when the session has ended: that of a wall does not."""
     variant: str = ""
     """``experiment/variant`` that it is shown, until it has told that it saw it; empty: none."""
+    started_at_us: int | None = None
+    """When its session started. None: where nothing comes, nobody looks whether the session has ended before."""
     pending: bytes | None = None
     skipped_untold: int = 0
     skipped: int = 0
@@ -89,11 +109,13 @@ class Tally:
 class Hub:
     """The viewers of one egress process. Used in the event loop's thread only."""
 
-    def __init__(self, encoders: Mapping[Format, Encoder]) -> None:
-        self._encoders = encoders
+    def __init__(self, wires: Wires) -> None:
+        self._encoders = wires.encoders
+        self._packers = wires.packers
         self._sessions: dict[str, _Session] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._tallies: dict[str, Tally] = {}
+        self._unheard: dict[str, int] = {}
         self.count = 0
 
     def join(self, viewer: Viewer, now_us: int) -> None:
@@ -145,17 +167,24 @@ class Hub:
         session.relayed[frame.sequence] = (frame.captured_at_us, now_us)
         if len(session.relayed) > REMEMBERED_FRAMES:
             session.relayed.popitem(last=False)
-        messages = [avatar_frame(frame, Instants(fused_at_us, now_us))]
-        if has_emotion_update(frame):
-            messages.append(emotion_update(frame))
+        instants = Instants(fused_at_us, now_us)
         wires: dict[Format, bytes] = {}
         for viewer in session.viewers:
             wire = wires.get(viewer.format)
             if wire is None:
                 # Once a frame and format, however many watch.
-                wire = wires[viewer.format] = self._encoders[viewer.format](messages)
+                wire = wires[viewer.format] = self._wire(viewer.format, frame, instants)
             self._offer(viewer, wire, now_us)
         return True
+
+    def _wire(self, wanted: Format, frame: AvatarFrame, instants: Instants) -> bytes:
+        packer = self._packers.get(wanted)
+        if packer is not None:
+            return packer(frame, instants)
+        messages = [avatar_frame(frame, instants)]
+        if has_emotion_update(frame):
+            messages.append(emotion_update(frame))
+        return self._encoders[wanted](messages)
 
     def relayed(self, session_id: str, sequence: int) -> tuple[int, int] | None:
         """``captured_at_us`` and moment of relaying of a recent frame."""
@@ -172,6 +201,10 @@ class Hub:
             quiet_us = now_us - session.last_frame_us
             newly_stalled = not session.stalled and quiet_us >= STALLED_US
             session.stalled = session.stalled or newly_stalled
+            if newly_stalled and not session.ended and session.last_sequence < 0:
+                starts = [viewer.started_at_us for viewer in session.viewers if viewer.started_at_us is not None]
+                if starts:
+                    self._unheard[session_id] = min(starts)
             for viewer in session.viewers:
                 if now_us >= viewer.expires_at_us:
                     close(viewer, CloseCode.BAD_TOKEN, "the token has expired")
@@ -185,6 +218,11 @@ class Hub:
                                 [{"type": "stalled", "session_id": session_id, "quiet_ms": quiet_us // 1_000}]
                             )
                         )
+
+    def take_unheard(self) -> Mapping[str, int]:
+        """Sessions of which no frame has come since they are watched, and their starts: they may have ended before."""
+        taken, self._unheard = self._unheard, {}
+        return taken
 
     def take_tallies(self) -> Mapping[str, Tally]:
         """Deliveries by session since the last call."""

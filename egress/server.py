@@ -22,7 +22,7 @@ from egress.events import Events
 from egress.hub import Viewer
 from egress.sink import SocketSink
 from egress.wall import WALL_PATH, Wall, WallConnection, picked, presence
-from egress.wire import ENCODERS, SUBPROTOCOLS
+from egress.wire import SUBPROTOCOLS, WIRES
 from runtime.clock import Clock
 from runtime.errors import TokenError
 from runtime.metrics import Metrics
@@ -48,7 +48,7 @@ class Egress:
         self._clock = clock
         self._metrics = metrics
         self._tokens = Tokens(settings.token_key)
-        self._audience = Audience(settings, clock, metrics, ENCODERS)
+        self._audience = Audience(settings, clock, metrics, WIRES)
         self._connections: dict[Viewer, ServerConnection] = {}
         self._closers: set[asyncio.Task[None]] = set()
         self._walls = 0
@@ -152,6 +152,7 @@ class Egress:
             sink=SocketSink(connection),
             expires_at_us=grant.expires_at_s * 1_000_000,
             variant=grant.variant,
+            started_at_us=grant.started_at_us,
         )
         return self._serve(connection, viewer)
 
@@ -189,7 +190,7 @@ class Egress:
             self._audience.interested(viewer.session_id, -1)
 
         wall = Wall(shared, join, leave)
-        encode = ENCODERS[shared.format]
+        encode = WIRES.encoders[shared.format]
         self._walls += 1
         self.relay.survey(on=True)
         telling = asyncio.create_task(self._tell_presence(connection, shared))
@@ -221,7 +222,7 @@ class Egress:
                 await connection.close(CloseCode.BAD_TOKEN, "the token has expired")
                 return
             if not shared.sink.congested(now_us):
-                shared.sink.write(ENCODERS[shared.format]([presence(self.relay.present(now_us), now_us)]))
+                shared.sink.write(WIRES.encoders[shared.format]([presence(self.relay.present(now_us), now_us)]))
             await asyncio.sleep(PRESENCE_S)
 
     async def _messages(self, connection: ServerConnection) -> AsyncIterator[Mapping[str, Any]]:

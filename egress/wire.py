@@ -11,7 +11,10 @@ import cbor2
 import orjson
 from websockets.frames import Frame, Opcode
 
-from egress.hub import Encoder, Format
+from egress.hub import Format, Wires
+from egress.packed import pack
+from egress.projection import Instants
+from schemas.records import AvatarFrame
 
 _HALF: Final = struct.Struct("<e")
 HALF_MAX: Final = 65_504.0
@@ -41,5 +44,14 @@ def _halved(value: Any) -> Any:
     return value
 
 
-ENCODERS: Final[Mapping[Format, Encoder]] = {"json": json_frames, "cbor": cbor_frames}
-SUBPROTOCOLS: Final[Mapping[str, Format]] = {"affectstream.json": "json", "affectstream.cbor": "cbor"}
+def packed_frame(frame: AvatarFrame, instants: Instants) -> bytes:
+    """One binary frame."""
+    return Frame(Opcode.BINARY, pack(frame, instants)).serialize(mask=False)
+
+
+WIRES: Final = Wires({"json": json_frames, "cbor": cbor_frames, "binary": json_frames}, {"binary": packed_frame})
+SUBPROTOCOLS: Final[Mapping[str, Format]] = {
+    "affectstream.json": "json",
+    "affectstream.cbor": "cbor",
+    "affectstream.binary": "binary",
+}

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from runtime.clock import Clock
 from runtime.kafka import Publisher
@@ -33,7 +34,7 @@ class Courier:
         """
         if self._waiting == 0:
             self._progress_us = self._clock.now_us()
-        self._publisher.send(topic, key, value, on_delivery=lambda acknowledged: self._delivered(settled, acknowledged))
+        self._publisher.send(topic, key, value, on_delivery=partial(self._delivered, settled))
         self._waiting += 1
 
     def away_for_us(self) -> int:

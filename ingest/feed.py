@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from schemas.close_codes import CloseCode
 
-Wire = Literal["json", "cbor"]
+Wire = Literal["json", "cbor", "binary"]
 
 
 class FeedSink(Protocol):

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ingest.admission import BYTES_PER_MS, SAMPLE_RATE_HZ, Refused, check_kind
 from ingest.clockmap import TimelineError
@@ -40,6 +40,16 @@ class TooManyRefused(Exception):  # noqa: N818 - a condition
     def __init__(self, refused: Refused) -> None:
         super().__init__(f"too many refused items, lastly: {refused}")
         self.refused = refused
+
+
+class Placed(NamedTuple):
+    """A JPEG or PCM16 with its times on the edge's clock."""
+
+    modality: Modality
+    payload: bytes
+    sequence: int
+    captured_us: int
+    received_us: int
 
 
 class Intake:
@@ -82,13 +92,20 @@ class Intake:
             admission, check = self._admit(media, modality, received_us), self.check_wanted
         await self._settle(modality, media.sequence, received_us, admission, check)
 
-    async def take_placed(
-        self, kind: MediaKind, payload: bytes, sequence: int, captured_us: int, received_us: int
-    ) -> None:
-        """The same for PCM16 or JPEG that this edge decoded itself and timed on its own clock."""
-        modality = Modality.FACE if kind is MediaKind.JPEG else Modality.SPEECH
-        admission = self._admit_placed(kind, payload, sequence, captured_us, received_us)
-        await self._settle(modality, sequence, received_us, admission, self.check_wanted)
+    async def take_placed(self, media: Placed) -> None:
+        """The same for media that this edge decoded itself and timed on its own clock."""
+        modality, received_us = media.modality, media.received_us
+        await self._settle(modality, media.sequence, received_us, self._admit_placed(media), self.check_wanted)
+
+    def offer_placed(self, media: Placed) -> bool:
+        """The same at once, which costs less; False, and nothing is done, where there is no room. Raises Refused.
+
+        What is refused is not noted here: :meth:`take_placed` does so, and tells the client.
+        """
+        if not self._outbox.room(media.modality):
+            return False
+        self._outbox.put(self._placed(media))
+        return True
 
     def give_up(self, modality: Modality, outcome: Outcome) -> None:
         """Drop what waits of a modality, with this outcome."""
@@ -136,12 +153,21 @@ class Intake:
             modality, payload, size, sequence=media.sequence, captured_us=captured_us, received_us=received_us
         )
 
-    async def _admit_placed(
-        self, kind: MediaKind, payload: bytes, sequence: int, captured_us: int, received_us: int
-    ) -> Item:
-        modality = Modality.FACE if kind is MediaKind.JPEG else Modality.SPEECH
-        size = self._check(kind, modality, payload, sequence, received_us)
-        return self._item(modality, payload, size, sequence=sequence, captured_us=captured_us, received_us=received_us)
+    async def _admit_placed(self, media: Placed) -> Item:
+        return self._placed(media)
+
+    def _placed(self, media: Placed) -> Item:
+        modality, payload = media.modality, media.payload
+        kind = MediaKind.JPEG if modality is Modality.FACE else MediaKind.PCM16
+        size = self._check(kind, modality, payload, media.sequence, media.received_us)
+        return self._item(
+            modality,
+            payload,
+            size,
+            sequence=media.sequence,
+            captured_us=media.captured_us,
+            received_us=media.received_us,
+        )
 
     def _check(
         self, kind: MediaKind, modality: Modality, payload: bytes, sequence: int, received_us: int

@@ -136,6 +136,8 @@ class Publisher:
         self._lock = threading.Lock()
         self._sent = 0
         self._acknowledged = 0
+        self._counters: dict[str | None, Callable[[float], None]] = {}
+        """What counts the records of each topic, by its name at the broker."""
         self._error: KafkaError | None = None
         self._producer = Producer(
             {
@@ -159,17 +161,22 @@ class Publisher:
                 self._acknowledged += 1
             else:
                 self._error = error
-        if error is None and self._metrics is not None:
-            topic = str(message.topic())[len(self._settings.topic_prefix) :]
-            self._metrics.count("records_out_total", topic=topic)
+        if error is None:
+            self._count(message.topic())
 
     def _delivered_to(self, told: Callable[[bool], None], error: KafkaError | None, message: Message) -> None:
         if error is None:
-            self._delivered(None, message)
-        else:
-            with self._lock:
-                self._sent -= 1  # its loss is accounted for elsewhere: flush must not wait for it
+            self._count(message.topic())
         told(error is None)
+
+    def _count(self, name: str | None) -> None:
+        if self._metrics is None:
+            return
+        counter = self._counters.get(name)
+        if counter is None:
+            topic = str(name)[len(self._settings.topic_prefix) :]
+            counter = self._counters[name] = self._metrics.counter("records_out_total", topic=topic)
+        counter(1.0)
 
     def send(
         self,
@@ -183,9 +190,9 @@ class Publisher:
     ) -> None:
         """Queue a record; never blocks. Raises QueueFull, or DeliveryFailed if an earlier record was lost.
 
-        Call :meth:`poll` now and then (every send does so too), or deliveries are not noticed. ``on_delivery`` is
-        told whether the record was acknowledged, in whichever thread polls; who passes it deals with the loss, which
-        then is no error of later sends.
+        Call :meth:`poll` now and then (sends without ``on_delivery`` do so too), or deliveries are not noticed.
+        ``on_delivery`` is told whether the record was acknowledged, in whichever thread polls; who passes it deals
+        with the loss, which then is no error of later sends or of :meth:`flush`.
         """
         if self._error is not None:
             raise DeliveryFailed(f"an earlier record was not acknowledged: {self._error}")
@@ -206,6 +213,8 @@ class Publisher:
             raise QueueFull(msg) from error
         except KafkaException as error:
             raise BrokerError(f"{topic}: {error}") from error
+        if on_delivery is not None:
+            return
         with self._lock:
             self._sent += 1
             if self._quiet:
@@ -282,9 +291,9 @@ class Publisher:
             if not self.settled(timeout_s):
                 raise DeliveryFailed(f"{self.queued()} records not acknowledged within {timeout_s:g} s")
             return
-        self._producer.flush(timeout_s)
+        left = self._producer.flush(timeout_s)
         with self._lock:
-            error, missing = self._error, self._sent - self._acknowledged
+            error, missing = self._error, max(left, self._sent - self._acknowledged)
         if error is not None:
             raise DeliveryFailed(f"not acknowledged: {error}")
         if missing > 0:

@@ -5,7 +5,7 @@ anything else personal.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -106,6 +106,12 @@ class Metrics:
         metric = self._metrics[name]
         assert isinstance(metric, Counter)
         (metric.labels(**labels) if labels else metric).inc(amount)
+
+    def counter(self, name: Name, **labels: str) -> Callable[[float], None]:
+        """What adds to one counter, for those who count often: finding it by its labels costs more than adding."""
+        metric = self._metrics[name]
+        assert isinstance(metric, Counter)
+        return (metric.labels(**labels) if labels else metric).inc
 
     def set(self, name: Name, value: float, **labels: str) -> None:
         """Set a gauge."""

@@ -111,7 +111,9 @@ class _Client:
             self._rtc.addTrack(track)
         wanted = [c for c in RTCRtpSender.getCapabilities("video").codecs if c.mimeType == f"video/{self._codec}"]
         next(t for t in self._rtc.getTransceivers() if t.kind == "video").setCodecPreferences(wanted)
-        channel = self._rtc.createDataChannel("affectstream.avatar", ordered=False, maxRetransmits=0)
+        channel = self._rtc.createDataChannel(
+            "affectstream.avatar", ordered=False, maxRetransmits=0, protocol="affectstream.binary"
+        )
         channel.on("message", self._message)
         await self._rtc.setLocalDescription(await self._rtc.createOffer())
         sdp = await _request(answer["whip_url"], self._rtc.localDescription.sdp, "application/sdp", self._token)
@@ -119,7 +121,7 @@ class _Client:
         await asyncio.wait_for(self._welcomed.wait(), CONNECT_S)
 
     def _message(self, message: str | bytes) -> None:
-        if isinstance(message, str) and message.startswith('{"type":"avatar_frame"'):
+        if isinstance(message, bytes):
             self.sent.messages += self._from <= time.perf_counter() < self._until
         else:
             self._welcomed.set()

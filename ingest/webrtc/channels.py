@@ -18,7 +18,12 @@ log = logging.getLogger(__name__)
 
 CONTROL: Final = "affectstream.control"
 AVATAR: Final = "affectstream.avatar"
-WIRES: Final[dict[str, Wire]] = {"": "json", "affectstream.json": "json", "affectstream.cbor": "cbor"}
+WIRES: Final[dict[str, Wire]] = {
+    "": "json",
+    "affectstream.json": "json",
+    "affectstream.cbor": "cbor",
+    "affectstream.binary": "binary",
+}
 
 MESSAGES_WAITING: Final = 256
 """Control messages that were received and not yet looked at; more come only from a client that floods."""
@@ -108,8 +113,12 @@ class ControlChannel:
 class AvatarChannel:
     """The avatar channel of one peer: one viewer of its own session."""
 
-    def __init__(self, channel: RTCDataChannel, clock: Clock) -> None:
+    def __init__(
+        self, channel: RTCDataChannel, clock: Clock, send_at_once: Callable[[RTCDataChannel, str | bytes], bool]
+    ) -> None:
+        """``send_at_once`` is asked first, and returns whether it has sent the message."""
         self._channel = channel
+        self._send_at_once = send_at_once
         self._clock = clock
         self._behind_since_us: int | None = None
         self._viewing: Viewing | None = None
@@ -127,7 +136,8 @@ class AvatarChannel:
         return unsent > OVERFLOW_BYTES or now_us - self._behind_since_us > CONGESTED_US
 
     def write(self, message: str | bytes) -> None:
-        _send(self._channel, message)
+        if not self._send_at_once(self._channel, message):
+            _send(self._channel, message)
 
     def close(self, code: CloseCode, reason: str) -> None:
         log.info("an avatar channel closes: %s", reason)

@@ -19,6 +19,7 @@ from ingest.edge import Edge
 from ingest.feed import AvatarFeed
 from ingest.sessions import Session
 from ingest.webrtc.channels import AVATAR, CONTROL, AvatarChannel, ControlChannel
+from ingest.webrtc.datapath import DataPath
 from ingest.webrtc.media import PeerMedia
 from ingest.webrtc.offer import MAX_CANDIDATES, MODALITIES, Fragment, Offer, OfferError, with_baseline
 from ingest.webrtc.receiving.pool import MediaPool
@@ -155,12 +156,13 @@ class Peer:
             closing = await self.connection.serve(
                 self._watch_over(),
                 self._stop_withdrawn(),
-                self._media.forward_pictures(),
-                self._media.forward_sound(),
+                self._media.forward(Modality.FACE),
+                self._media.forward(Modality.SPEECH),
                 self._control.read(self.connection),
                 self._control.converse(self.connection),
             )
         finally:
+            self._media.finish()
             if closing is not None:
                 await self._control.close(closing.code, closing.reason)
             await self.close()
@@ -238,13 +240,19 @@ class Peer:
         if channel.label == CONTROL:
             self._control.attach(channel)
         elif channel.label == AVATAR and not self._avatars and "watch" in self.session.grant.scopes:
-            avatar = AvatarChannel(channel, self._edge.clock)
+            avatar = AvatarChannel(channel, self._edge.clock, self._send_at_once)
             expires_at_us = self.session.grant.expires_at_s * 1_000_000
             self._avatars[channel] = asyncio.create_task(
                 self._show(avatar, channel, expires_at_us), name=f"avatar-{self.connection_id}"
             )
         else:
             channel.close()
+
+    def _send_at_once(self, channel: RTCDataChannel, message: str | bytes) -> bool:
+        if self._edge.settings.webrtc_receivers == "stock" or self._rtc.sctp is None:
+            return False
+        path = DataPath.of(self._rtc.sctp.transport)
+        return path is not None and path.send(channel, message)
 
     async def _show(self, avatar: AvatarChannel, channel: RTCDataChannel, expires_at_us: int) -> None:
         try:

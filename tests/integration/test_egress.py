@@ -195,6 +195,36 @@ async def test_the_end_of_a_session_is_told_to_its_viewers(settings: Settings) -
             assert await closed(socket) == CloseCode.SESSION_ENDED
 
 
+async def test_who_comes_after_the_end_is_told_though_nobody_watched_then(settings: Settings) -> None:
+    ended = ClientEvent(0, 0, kind="session_ended", sequence=0, session_id="s1", client_id="", detail="deleted")
+    publisher = Publisher(settings)
+    publisher.send(CLIENT_EVENTS, "s1", Codec().encode(ended))
+    publisher.flush()
+    with egress(settings) as running:
+        async with viewer(running, "s1") as late, viewer(running, "s2") as early:
+            await welcomed(late)
+            await welcomed(early)
+            assert (await receive(late))["type"] == "stalled"
+            assert await closed(late) == CloseCode.SESSION_ENDED
+            # A session that has not begun yet is waited for.
+            FramePublisher(settings, CLOCK).publish("s2", 0)
+            assert [m["session_id"] for m in await frames(early, 1)] == ["s2"]
+
+
+async def test_packed_frames_are_binary_and_all_else_is_text(settings: Settings) -> None:
+    with egress(settings) as running:
+        async with viewer(running, "s1", subprotocols=["affectstream.binary"]) as socket:
+            assert socket.subprotocol == "affectstream.binary"
+            assert (await welcomed(socket))["format"] == "binary"
+            FramePublisher(settings, CLOCK).publish("s1", 6)
+            async with asyncio.timeout(10):
+                data = await socket.recv()
+            assert isinstance(data, bytes)
+            assert data[0] == 1
+            assert int.from_bytes(data[4:8], "little") == 6
+            assert data[192:] == b"s1"
+
+
 async def test_acknowledgements_and_ratings_are_written_down(settings: Settings) -> None:
     with egress(settings) as running, log_of(settings, CLIENT_EVENTS, ClientEvent) as events:
         async with viewer(running, "s1") as socket:

@@ -24,6 +24,7 @@ class Collected:
 
     def __init__(self):
         self.pictures, self.sounds, self.drops, self.reports, self.ends = [], [], [], [], []
+        self.others = 0
 
     def picture(self, picture):
         self.pictures.append(picture)
@@ -36,6 +37,9 @@ class Collected:
 
     def sender_report(self, report):
         self.reports.append(report)
+
+    def heard(self):
+        self.others += 1
 
     def ended(self, modality):
         self.ends.append(modality)
@@ -136,6 +140,9 @@ async def connected(monkeypatch, *, codec="VP8", size=(160, 120), max_fps=60, st
     sender, receiver = RTCPeerConnection(NO_ICE), RTCPeerConnection(NO_ICE)
     reception = None
     try:
+        offered = sender.createDataChannel("data", ordered=False, maxRetransmits=0)
+        answered = asyncio.get_running_loop().create_future()
+        receiver.on("datachannel", answered.set_result)
         sender.addTrack(film)
         sender.addTrack(Tone())
         wanted = {f"video/{codec}", "video/rtx"}
@@ -147,6 +154,7 @@ async def connected(monkeypatch, *, codec="VP8", size=(160, 120), max_fps=60, st
         await receiver.setLocalDescription(await receiver.createAnswer())
         await sender.setRemoteDescription(RTCSessionDescription(receiver.localDescription.sdp, "answer"))
         pair = Pair(sender, receiver, film, sink, reception)
+        pair.offered, pair.answered = offered, await answered
         await pair.until(lambda: sink.pictures and sink.sounds, "first picture and sound")
         yield pair
     finally:

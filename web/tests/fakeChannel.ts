@@ -8,7 +8,7 @@ export class FakeChannel implements Channel {
   onclose: Channel["onclose"] = null;
   readonly sent: string[] = [];
   readonly bufferedAmount = 0;
-  binaryType = "blob";
+  binaryType: BinaryType = "blob";
 
   send(text: string): void {
     this.sent.push(text);

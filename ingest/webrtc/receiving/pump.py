@@ -6,6 +6,7 @@ aiortc's way. Datagrams that are nothing of all this are dropped; an empty one w
 """
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol, cast
 from weakref import WeakKeyDictionary
@@ -13,12 +14,14 @@ from weakref import WeakKeyDictionary
 import pylibsrtp
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 
+from ingest.webrtc.datapath import DataPath
 from ingest.webrtc.receiving.packets import RtpPacket, parse
 from runtime.clock import Clock
 
 log = logging.getLogger(__name__)
 
 STUN_LAST: Final = 3
+DTLS_FIRST, DTLS_LAST = 20, 63
 RTP_FIRST, RTP_LAST = 128, 191
 RTCP_FIRST, RTCP_LAST = 192, 208
 MIN_BYTES: Final = 12
@@ -42,9 +45,12 @@ _pumps: WeakKeyDictionary[RTCDtlsTransport, "Pump"] = WeakKeyDictionary()
 class Pump:
     """Stands where one connected transport's datagrams come in."""
 
-    def __init__(self, transport: RTCDtlsTransport, clock: Clock) -> None:
+    def __init__(self, transport: RTCDtlsTransport, clock: Clock, heard: Callable[[], None]) -> None:
         ice = cast("Any", transport.transport._connection)  # noqa: SLF001
         self._clock = clock
+        self._heard = heard
+        self._transport = transport
+        self._data: DataPath | None = None
         self._unprotect = transport._rx_srtp.unprotect  # noqa: SLF001
         self._router = transport._rtp_router  # noqa: SLF001
         self._queue = ice.data_received
@@ -59,11 +65,11 @@ class Pump:
             )
 
     @classmethod
-    def of(cls, transport: RTCDtlsTransport, clock: Clock) -> "Pump":
-        """The pump of a connected transport; made at the first call."""
+    def of(cls, transport: RTCDtlsTransport, clock: Clock, heard: Callable[[], None]) -> "Pump":
+        """The pump of a connected transport, made at the first call; ``heard``: when data of data channels come."""
         pump = _pumps.get(transport)
         if pump is None:
-            pump = _pumps[transport] = cls(transport, clock)
+            pump = _pumps[transport] = cls(transport, clock, heard)
         return pump
 
     def _received(self, stun: Any, component: int, data: bytes, address: Any) -> None:
@@ -80,7 +86,8 @@ class Pump:
             self.rejected += 1
             return
         if not RTP_FIRST <= data[0] <= RTP_LAST or RTCP_FIRST <= data[1] <= RTCP_LAST:
-            self._queue(data, component)
+            if not (DTLS_FIRST <= data[0] <= DTLS_LAST and self._take_data(data)):
+                self._queue(data, component)
             return
         try:
             packet = parse(self._unprotect(data))
@@ -98,6 +105,14 @@ class Pump:
             self.failed += 1
             if self.failed == 1:
                 log.exception("an RTP packet of %d bytes could not be taken", len(packet.payload))
+
+    def _take_data(self, data: bytes) -> bool:
+        if self._data is None:
+            self._data = DataPath.of(self._transport)
+        if self._data is None or not self._data.take(data):
+            return False
+        self._heard()
+        return True
 
     def _route(self, packet: RtpPacket) -> TakesPackets | None:
         known = self._router.ssrc_table

@@ -96,7 +96,7 @@ class MediaReceiver(RTCRtpReceiver):
             if extension.uri == SEND_TIME_URI:
                 self._send_time_id = extension.id
         self.transport._register_rtp_receiver(self, parameters)  # noqa: SLF001 - the receiver's side of the transport
-        Pump.of(self.transport, self._clock)
+        Pump.of(self.transport, self._clock, self._stream.sink.heard)
         self._schedule_report()
 
     async def stop(self) -> None:

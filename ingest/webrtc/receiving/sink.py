@@ -62,6 +62,10 @@ class Sink(Protocol):
         """Learn how the sender's timestamps lie on its clock; from each stream about once a second or less often."""
         ...
 
+    def heard(self) -> None:
+        """The peer said something that is no media."""
+        ...
+
     def ended(self, modality: Modality) -> None:
         """No more will come of this modality; called once."""
         ...

@@ -7,8 +7,10 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egress.feed import ENCODERS, ChannelSink
+from egress.feed import WIRES, ChannelSink
+from egress.projection import Instants
 from schemas.close_codes import CloseCode
+from tests.support.frames import avatar_frame
 
 MESSAGES = st.lists(st.dictionaries(st.text(max_size=5), st.integers(-1000, 1000) | st.text(max_size=20)), max_size=6)
 
@@ -33,8 +35,8 @@ class FakeChannel:
 @given(MESSAGES)
 def test_json_goes_as_texts_and_cbor_as_bytes(messages: list[dict[str, Any]]) -> None:
     text, binary = FakeChannel(), FakeChannel()
-    ChannelSink(text, "json").write(ENCODERS["json"](messages))
-    ChannelSink(binary, "cbor").write(ENCODERS["cbor"](messages))
+    ChannelSink(text, "json").write(WIRES.encoders["json"](messages))
+    ChannelSink(binary, "cbor").write(WIRES.encoders["cbor"](messages))
     assert all(isinstance(message, str) for message in text.messages)
     assert all(isinstance(message, bytes) for message in binary.messages)
     assert [orjson.loads(message) for message in text.messages] == messages
@@ -47,3 +49,14 @@ def test_a_sink_is_congested_as_its_channel_is() -> None:
     assert not sink.congested(0)
     channel.slow = True
     assert sink.congested(0)
+
+
+def test_packed_frames_are_bytes_among_texts() -> None:
+    channel = FakeChannel()
+    sink = ChannelSink(channel, "binary")
+    sink.write(WIRES.encoders["binary"]([{"type": "welcome"}]))
+    sink.write(WIRES.packers["binary"](avatar_frame("abc", 30), Instants(0, 0)))
+    text, frame = channel.messages
+    assert text == '{"type":"welcome"}'
+    assert isinstance(frame, bytes)
+    assert frame.endswith(b"abc")

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egress.hub import STALLED_US, Hub, Viewer
+from egress.hub import STALLED_US, Hub, Viewer, Wires
 from schemas.close_codes import CloseCode
 from tests.support.frames import avatar_frame
 
@@ -42,7 +42,7 @@ def hub_with(*sinks, formats=()):
 
         return count
 
-    hub = Hub({name: encoder(name) for name in counted})
+    hub = Hub(Wires({name: encoder(name) for name in counted}, {}))
     viewers = []
     for i, sink in enumerate(sinks):
         wire = formats[i] if formats else "json"
@@ -155,6 +155,20 @@ def test_an_end_is_told_to_those_who_wait_in_silence_and_to_those_who_come_later
     hub.join(late, 10 * STALLED_US)
     hub.sweep(11 * STALLED_US, lambda viewer, *_: closed.append(viewer))
     assert closed == [viewers[0], late]
+
+
+def test_sessions_of_which_nothing_came_are_looked_up_once():
+    hub, _, _ = hub_with()
+    for name, started in (("old", 5), ("older", 3), ("wall", None)):
+        hub.join(Viewer(name, "s", "json", FakeSink(), NEVER, started_at_us=started), 0)
+    hub.join(Viewer("other", "heard", "json", FakeSink(), NEVER, started_at_us=1), 0)
+    deliver(hub, 0, session_id="heard")
+    hub.sweep(STALLED_US - 1, ignore)
+    assert hub.take_unheard() == {}
+    hub.sweep(STALLED_US, ignore)
+    assert hub.take_unheard() == {"s": 3}
+    hub.sweep(2 * STALLED_US, ignore)
+    assert hub.take_unheard() == {}
 
 
 def test_a_wall_outlives_the_sessions_that_it_shows():

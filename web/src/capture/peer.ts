@@ -61,7 +61,7 @@ export class Peer {
     this.avatar = this.#connection.createDataChannel("affectstream.avatar", {
       ordered: false,
       maxRetransmits: 0,
-      protocol: "affectstream.json",
+      protocol: "affectstream.binary",
     });
     this.control.binaryType = "arraybuffer";
     this.control.onopen = () => events.opened();

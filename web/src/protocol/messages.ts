@@ -1,5 +1,6 @@
 /** Messages of the avatar socket: parsed once, into dense arrays that a frame loop can use without allocation. */
 
+import { readPacked } from "./packed";
 import {
   BLENDSHAPE_INDEX,
   BLENDSHAPES,
@@ -173,6 +174,10 @@ export function readMessage(text: string): ServerMessage {
   const head: Head = { sessionId, timestampMs, sequence: sequence as number };
   return parsed.type === "avatar_frame" ? readFrame(parsed, head) : readUpdate(parsed, head);
 }
+
+/** Reads what came over a channel or socket: text, or packed frames. Never throws. */
+export const readMessages = (data: string | ArrayBuffer): readonly ServerMessage[] =>
+  typeof data === "string" ? [readMessage(data)] : readPacked(data);
 
 /** The client's report that a frame was shown; `renderedAtMs` on the server's clock. */
 export const ackMessage = (sequence: number, renderedAtMs: number): string =>

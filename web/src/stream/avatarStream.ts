@@ -11,7 +11,8 @@ import {
   type Hop,
   pingMessage,
   ratingMessage,
-  readMessage,
+  readMessages,
+  type ServerMessage,
 } from "../protocol/messages";
 import { backoffMs } from "./backoff";
 import { FrameRate } from "./frameRate";
@@ -136,7 +137,7 @@ export class AvatarStream {
         this.#openedAt = performance.now();
         this.link.set({ state: "waiting" });
       },
-      message: (text) => this.#take(text),
+      message: (data) => this.#take(data),
       closed: (code, reason) => this.#lose(code, reason),
     });
   }
@@ -155,10 +156,12 @@ export class AvatarStream {
     }
   }
 
-  #take(text: string): void {
-    const now = performance.now();
-    const message = readMessage(text);
+  #take(data: string | ArrayBuffer): void {
     this.#heard = true;
+    for (const message of readMessages(data)) this.#took(message, performance.now());
+  }
+
+  #took(message: ServerMessage, now: number): void {
     if (message.type === "avatar_frame") {
       this.#attempt = 0;
       this.#losses.arrived(message.sequence, message.discontinuity);

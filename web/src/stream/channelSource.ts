@@ -8,6 +8,7 @@ const FAREWELL_CHARACTERS = 512;
 /** What of a data channel is needed: an RTCDataChannel is one. */
 export interface Channel {
   readonly readyState: RTCDataChannelState;
+  binaryType: BinaryType;
   onopen: ((event: Event) => unknown) | null;
   onmessage: ((event: MessageEvent) => unknown) | null;
   onclose: ((event: Event) => unknown) | null;
@@ -26,9 +27,11 @@ export class ChannelSource implements FrameSource {
   attach(channel: Channel): void {
     this.detach();
     this.#channel = channel;
+    channel.binaryType = "arraybuffer";
     channel.onopen = () => this.#events?.opened();
     channel.onmessage = ({ data }: MessageEvent<unknown>) => {
       if (typeof data === "string") this.#take(data);
+      else if (data instanceof ArrayBuffer) this.#events?.message(data);
     };
     channel.onclose = () => this.#lost();
   }

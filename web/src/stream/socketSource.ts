@@ -11,13 +11,15 @@ export class SocketSource implements FrameSource {
   }
 
   open(events: SourceEvents): void {
-    const socket = new WebSocket(this.#url);
+    const socket = new WebSocket(this.#url, "affectstream.binary");
+    socket.binaryType = "arraybuffer";
     this.#socket = socket;
     socket.onopen = () => {
       if (this.#socket === socket) events.opened();
     };
     socket.onmessage = ({ data }: MessageEvent<unknown>) => {
-      if (this.#socket === socket && typeof data === "string") events.message(data);
+      if (this.#socket !== socket) return;
+      if (typeof data === "string" || data instanceof ArrayBuffer) events.message(data);
     };
     socket.onclose = ({ code, reason }) => {
       if (this.#socket !== socket) return;

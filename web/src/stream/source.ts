@@ -4,7 +4,8 @@
 export interface SourceEvents {
   /** Connected: messages may come. */
   opened(): void;
-  message(text: string): void;
+  /** Text, or a packed frame. */
+  message(data: string | ArrayBuffer): void;
   /** Lost, or ended by the server: `code` is one of `protocol/closeCodes`. The source is at rest until opened again. */
   closed(code: number, reason: string): void;
 }

@@ -1,7 +1,7 @@
 /** The wall's socket: one connection for the frames of all sessions that are picked, and for who is present. */
 
 import { closeSentence, isFinal } from "../protocol/closeCodes";
-import { readMessage } from "../protocol/messages";
+import { readMessages, type ServerMessage } from "../protocol/messages";
 import { backoffMs } from "../stream/backoff";
 import { Store } from "../stream/store";
 import { type Presence, readPresence } from "./directory";
@@ -30,10 +30,12 @@ export class WallSocket {
   }
 
   open(): void {
-    const socket = new WebSocket(this.#url, ["affectstream.json", `bearer.${this.#token}`]);
+    const socket = new WebSocket(this.#url, ["affectstream.binary", `bearer.${this.#token}`]);
+    socket.binaryType = "arraybuffer";
     this.#socket = socket;
     socket.onmessage = ({ data }: MessageEvent<unknown>) => {
-      if (typeof data === "string") this.#take(data);
+      if (typeof data !== "string" && !(data instanceof ArrayBuffer)) return;
+      for (const message of readMessages(data)) this.#take(message);
     };
     socket.onclose = ({ code, reason }) => {
       if (this.#socket === socket) this.#lose(code, reason);
@@ -61,8 +63,7 @@ export class WallSocket {
     this.#socket.send(JSON.stringify({ type: "watch", sessions: [...this.#feeds.keys()] }));
   }
 
-  #take(text: string): void {
-    const message = readMessage(text);
+  #take(message: ServerMessage): void {
     if (message.type === "avatar_frame" || message.type === "emotion_update") {
       this.#feeds.get(message.sessionId)?.take(message, performance.now());
     } else if (message.type === "notice" && message.kind === "welcome") {

@@ -12,7 +12,7 @@ function listen(source: FrameSource): string[] {
   const told: string[] = [];
   source.open({
     opened: () => told.push("opened"),
-    message: (text) => told.push(text),
+    message: (data) => told.push(typeof data === "string" ? data : `${data.byteLength} bytes`),
     closed: (code) => told.push(`closed ${code}`),
   });
   return told;

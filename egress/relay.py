@@ -77,6 +77,8 @@ class Relay:
         self._surveying = False
         self._newest_ms: dict[str, int] = {}
         self._assigned: set[int] = set()
+        self._wanted: tuple[frozenset[str] | None, frozenset[int]] = (None, frozenset())
+        """The partitions of the sessions that were watched last, so that they are not worked out for every batch."""
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -153,8 +155,9 @@ class Relay:
             self.failed.set_exception(error)
 
     def _assign(self, source: Consumer) -> None:
-        watched = range(self._partitions) if self._surveying else map(self._partition, self._watched)
-        wanted = set(watched)
+        wanted = self._partitions_wanted()
+        if wanted == self._assigned and not self._waiting:
+            return
         topics = (self._topic, self._events)
         dropped = [TopicPartition(topic, partition) for partition in self._assigned - wanted for topic in topics]
         if dropped:
@@ -169,12 +172,20 @@ class Relay:
                 added.append(TopicPartition(topic, partition, high))
         if added:
             source.incremental_assign(added)
-        self._assigned = wanted
+        self._assigned = set(wanted)
         with self._lock:
             ready = [done for partition, done in self._waiting if partition in wanted]
             self._waiting = [(partition, done) for partition, done in self._waiting if partition not in wanted]
         if ready:
             self._loop.call_soon_threadsafe(_resolve, ready)
+
+    def _partitions_wanted(self) -> frozenset[int]:
+        if self._surveying:
+            return frozenset(range(self._partitions))
+        watched = self._watched
+        if self._wanted[0] is not watched:
+            self._wanted = watched, frozenset(map(self._partition, watched))
+        return self._wanted[1]
 
     def _relay(self, first: Message | None, source: Consumer) -> None:
         if first is None:

@@ -312,7 +312,7 @@ class Edge:
         for ending in self.sessions.endings_due(None):
             self._publish_ending(ending)
         await asyncio.to_thread(self._publisher.flush, 10.0)
-        await asyncio.sleep(0)  # fates that the flush brought are settled now
+        self.courier.settle()
         await self._write_ledger()
         await asyncio.to_thread(self._publisher.flush, 10.0)
         self.courier.close()

@@ -1,0 +1,100 @@
+"""Deliveries are settled in the event loop, whoever serves their reports."""
+
+import asyncio
+import threading
+
+import pytest
+
+from ingest.courier import Courier
+from runtime.clock import ManualClock
+from runtime.errors import QueueFull
+from schemas.topics import MEDIA_AUDIO
+from tests.support.waiting import eventually_async
+
+
+class FakePublisher:
+    """Keeps reports until they are asked for."""
+
+    def __init__(self):
+        self.reports, self.polls, self.full = [], 0, False
+
+    def send(self, topic, key, value, *, on_delivery):
+        del topic, key, value
+        if self.full:
+            raise QueueFull("full")
+        self.reports.append(on_delivery)
+
+    def poll(self):
+        self.polls += 1
+        for report in self.take():
+            report(True)
+
+    def take(self):
+        reports, self.reports = self.reports, []
+        return reports
+
+
+@pytest.fixture
+def publisher():
+    return FakePublisher()
+
+
+async def settled(count, found):
+    await eventually_async(lambda: len(found) == count, deadline_s=5, what=f"{count} fates")
+
+
+async def test_deliveries_are_settled_and_nobody_looks_when_nothing_is_under_way(publisher):
+    clock, found = ManualClock(), []
+    courier = Courier(publisher, clock)
+    for _ in range(3):
+        courier.send(MEDIA_AUDIO, "s", b"", found.append)
+    clock.advance(seconds=2)
+    assert courier.away_for_us() == 2_000_000
+    await settled(3, found)
+    assert found == [True] * 3
+    assert courier.away_for_us() == 0
+    assert courier._poll is None
+    courier.close()
+
+
+async def test_reports_served_in_another_thread_are_settled_in_the_loops(publisher):
+    found = []
+    courier = Courier(publisher, ManualClock())
+    courier.send(MEDIA_AUDIO, "s", b"", lambda fate: found.append((fate, threading.current_thread())))
+    (report,) = publisher.take()
+    await asyncio.to_thread(report, False)
+    await settled(1, found)
+    assert found == [(False, threading.current_thread())]
+
+
+async def test_a_settled_record_may_send_the_next(publisher):
+    found = []
+    courier = Courier(publisher, ManualClock())
+
+    def again(fate):
+        found.append(fate)
+        if len(found) < 5:
+            courier.send(MEDIA_AUDIO, "s", b"", again)
+
+    courier.send(MEDIA_AUDIO, "s", b"", again)
+    await settled(5, found)
+    assert courier.away_for_us() == 0
+
+
+async def test_what_the_queue_does_not_take_is_not_waited_for(publisher):
+    courier = Courier(publisher, ManualClock())
+    publisher.full = True
+    with pytest.raises(QueueFull):
+        courier.send(MEDIA_AUDIO, "s", b"", print)
+    assert courier.away_for_us() == 0
+
+
+async def test_after_the_end_what_a_flush_brought_is_settled_by_hand(publisher):
+    found = []
+    courier = Courier(publisher, ManualClock())
+    courier.send(MEDIA_AUDIO, "s", b"", found.append)
+    courier.close()
+    assert courier._poll.cancelled()
+    assert found == []
+    courier.settle()
+    assert found == [True]

@@ -460,6 +460,25 @@ async def test_bad_control_messages_close_the_peer_and_say_why(settings: Setting
             await freed(running)
 
 
+async def test_packed_frames_are_bytes_among_texts_on_the_data_channel(settings: Settings) -> None:
+    publisher = FramePublisher(settings, SystemClock())
+    with ingest(settings) as running:
+        opened = start(running, audio=True)
+        async with WhipClient(opened, Microphone()) as client:
+            channel = client.open_avatar("affectstream.binary")
+            await client.publish()
+            await eventually_async(lambda: client.avatar, deadline_s=30, what="welcome")
+            publisher.publish(opened["session_id"], *range(30, 40))
+            await eventually_async(lambda: len(client.avatar) >= 11, deadline_s=20, what="frames")
+            welcome, *frames = client.avatar
+            assert orjson.loads(welcome)["format"] == "binary"
+            assert [int.from_bytes(frame[4:8], "little") for frame in frames] == list(range(30, 40))
+            assert {frame[192:].decode() for frame in frames} == {opened["session_id"]}
+            channel.send('{"type":"ping","client_us":5}')
+            await eventually_async(lambda: isinstance(client.avatar[-1], str), deadline_s=20, what="pong")
+            assert orjson.loads(client.avatar[-1])["type"] == "pong"
+
+
 @pytest.mark.parametrize("wire", ["json", "cbor"])
 async def test_avatar_frames_come_back_over_the_data_channel(settings: Settings, wire: str) -> None:
     publisher = FramePublisher(settings, SystemClock())

@@ -12,7 +12,6 @@ import struct
 import time
 from collections import deque
 from typing import Any, Final, cast
-from weakref import WeakKeyDictionary
 
 from aiortc import RTCDataChannel
 from aiortc.rtcdtlstransport import RTCDtlsTransport
@@ -48,7 +47,8 @@ SCTP_FIELDS: Final = (
 )  # fmt: skip
 """What of aiortc's association is used here."""
 
-_paths: WeakKeyDictionary[RTCDtlsTransport, "DataPath"] = WeakKeyDictionary()
+FIELD: Final = "_affectstream_data_path"
+"""Where a transport keeps its path: they refer to each other, and are freed together."""
 
 
 class DataPath:
@@ -65,12 +65,13 @@ class DataPath:
     @classmethod
     def of(cls, transport: RTCDtlsTransport) -> "DataPath | None":
         """The path of a connected transport with data channels; None where aiortc's has to do."""
-        path = _paths.get(transport)
+        path: DataPath | None = getattr(transport, FIELD, None)
         if path is None:
             sctp = transport._data_receiver
             if not isinstance(sctp, RTCSctpTransport) or not all(hasattr(sctp, name) for name in SCTP_FIELDS):
                 return None
-            path = _paths[transport] = cls(transport, sctp)
+            path = cls(transport, sctp)
+            setattr(transport, FIELD, path)
         return path
 
     def send(self, channel: RTCDataChannel, message: str | bytes) -> bool:

@@ -1,6 +1,8 @@
 """The short way of data channels over a real connection: what it sends, what it leaves to aiortc, and under loss."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -125,6 +127,18 @@ async def test_the_peers_farewell_is_heard(monkeypatch):
         await pair.sender.close()
         await pair.until(lambda: transport.state == "closed", "the end")
         assert not DataPath.of(transport).send(pair.answered, b"late")
+
+
+async def test_a_closed_transport_is_freed_with_its_path(monkeypatch):
+    async with connected(monkeypatch) as pair:
+        await exchanged(pair, 3)
+        watched = weakref.ref(pair.receiver.sctp.transport)
+        path = weakref.ref(DataPath.of(pair.receiver.sctp.transport))
+    del pair
+    gc.collect()
+    await asyncio.sleep(0)
+    gc.collect()
+    assert (watched(), path()) == (None, None)
 
 
 async def test_what_is_used_of_aiortc_is_there(monkeypatch):

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol, cast
-from weakref import WeakKeyDictionary
 
 import pylibsrtp
 from aiortc.rtcdtlstransport import RTCDtlsTransport
@@ -39,7 +38,8 @@ class TakesPackets(Protocol):
         ...
 
 
-_pumps: WeakKeyDictionary[RTCDtlsTransport, "Pump"] = WeakKeyDictionary()
+FIELD: Final = "_affectstream_pump"
+"""Where a transport keeps its pump: they refer to each other, and are freed together."""
 
 
 class Pump:
@@ -67,9 +67,10 @@ class Pump:
     @classmethod
     def of(cls, transport: RTCDtlsTransport, clock: Clock, heard: Callable[[], None]) -> "Pump":
         """The pump of a connected transport, made at the first call; ``heard``: when data of data channels come."""
-        pump = _pumps.get(transport)
+        pump: Pump | None = getattr(transport, FIELD, None)
         if pump is None:
-            pump = _pumps[transport] = cls(transport, clock, heard)
+            pump = cls(transport, clock, heard)
+            setattr(transport, FIELD, pump)
         return pump
 
     def _received(self, stun: Any, component: int, data: bytes, address: Any) -> None:

@@ -76,7 +76,7 @@ $(BIN)/uv:
 	@$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python --editable .
 	@mkdir -p .stamps && touch $@ .stamps/python
 
-.stamps/web: web/package-lock.json $(shell find web/src web/public web/index.html web/vite.config.ts -type f 2>/dev/null)
+.stamps/web: web/package-lock.json $(shell find web/src web/public web/*.html web/vite.config.ts -type f 2>/dev/null)
 	@command -v node >/dev/null && command -v npm >/dev/null || { echo "Node.js 20 with npm is missing: install it (Debian: apt-get install nodejs npm)"; exit 1; }
 	@echo "building the web page"
 	@cd web && npm ci --loglevel=error --no-audit --no-fund && npm run --silent build

@@ -1,7 +1,8 @@
 """The HTTP API over the rows. It only reads, but for erasing sessions, which it asks for.
 
 Who may: an operator (a token of :meth:`runtime.tokens.Tokens.operator`) everything; the holder of a session's token
-with the scope ``watch`` or ``manage`` that session; an observer the sessions of now. ``/healthz`` is open.
+with the scope ``watch`` or ``manage`` that session; an observer the sessions of now; an analyst every session, and all
+that the analyst page asks (:mod:`analytics.analyst_api`), but no SQL. ``/healthz`` is open.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,13 +17,16 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.middleware.cors import CORSMiddleware
 
+from analytics.analyst_api import add_analyst_page
+from analytics.answers import Json
 from analytics.balance import Ranges
 from analytics.erasure.eraser import Eraser, Hindered
-from analytics.errors import DatabaseUnavailable, ExperimentUnknown, QueryRefused, SessionUnknown
+from analytics.errors import DatabaseUnavailable, ExperimentUnknown, NotFusible, QueryRefused, SessionUnknown
 from analytics.media import media_sequences
 from analytics.owner_api import Recorder, TooManyRecordings, add_erasure, add_recording
-from analytics.queries import TIMELINE_POINTS, ExportFormat, Json, Queries
+from analytics.queries import TIMELINE_POINTS, ExportFormat, Queries
 from analytics.recordings.container import RecordingError
+from analytics.refusion import Fuse
 from analytics.statement import MAX_CHARACTERS
 from runtime.clock import Clock
 from runtime.errors import BrokerError, KeyStoreError, SettingsError, TokenError
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
 CORS_MAX_AGE_S: Final = 600
 READ_SCOPES: Final[tuple[Scope, ...]] = ("watch", "manage")
 OBSERVE_SCOPES: Final[tuple[Scope, ...]] = ("observe", "manage")
+ANALYSE_SCOPES: Final[tuple[Scope, ...]] = ("analyse", "manage")
 WALL_SESSIONS: Final = 500
 WALL_ENDED_WITHIN_S: Final = 600
 MEDIA_TYPES: Final[Mapping[ExportFormat, str]] = {
@@ -53,6 +58,7 @@ STATUS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     ExperimentUnknown: (404, "unknown_experiment"),
     SettingsError: (503, "experiments_unreadable"),
     QueryRefused: (400, "query_refused"),
+    NotFusible: (409, "not_fusible"),
     DatabaseUnavailable: (503, "clickhouse_unavailable"),
     ClickHouseError: (503, "clickhouse_failed"),
     BrokerError: (503, "kafka_unavailable"),
@@ -88,6 +94,8 @@ class Context:
     metrics: Metrics
     eraser: Eraser | None = None
     recorder: Recorder | None = None
+    fuse: Fuse | None = None
+    """Fusion, where the process was given it: sessions can be fused again under another configuration."""
 
 
 SessionId = Annotated[str, Path(max_length=128)]
@@ -117,9 +125,13 @@ def create_app(context: Context) -> FastAPI:
         if grant.session_id != OPERATOR or not grant.scopes.intersection(OBSERVE_SCOPES):
             raise TokenError("not_observer", "this needs an observer's token: affectstream wall")
 
+    def analyst(grant: Annotated[Grant, Depends(grant_of)]) -> None:
+        if grant.session_id != OPERATOR or not grant.scopes.intersection(ANALYSE_SCOPES):
+            raise TokenError("not_analyst", "this needs an analyst's token: affectstream analyst")
+
     def reader(session_id: SessionId, grant: Annotated[Grant, Depends(grant_of)]) -> str:
         if grant.session_id == OPERATOR:
-            operator(grant)
+            analyst(grant)
         else:
             grant.require(session_id)
             if not grant.scopes.intersection(READ_SCOPES):
@@ -127,7 +139,9 @@ def create_app(context: Context) -> FastAPI:
         return session_id
 
     operator_only = [Depends(operator)]
+    analysts_only = [Depends(analyst)]
     owned = Annotated[str, Depends(reader)]
+    add_analyst_page(app, queries.database, context.codec, context.fuse, analyst=analyst, reader=reader)
 
     @app.get("/healthz")
     def healthz() -> Json:
@@ -178,12 +192,12 @@ def create_app(context: Context) -> FastAPI:
         """Rows against records, by topic and partition."""
         return queries.counts()
 
-    @app.get("/v1/experiments", dependencies=operator_only)
+    @app.get("/v1/experiments", dependencies=analysts_only)
     def experiment_list() -> Json:
         """Experiments that are defined or that rows know, the newest first."""
         return experiments().experiments()
 
-    @app.get("/v1/experiments/{name}", dependencies=operator_only)
+    @app.get("/v1/experiments/{name}", dependencies=analysts_only)
     def experiment(
         name: Annotated[str, Path(max_length=128)],
         confidence: Annotated[float, Query(ge=0.5, le=0.999)] = 0.95,
@@ -252,7 +266,11 @@ def _problem(metrics: Metrics) -> Callable[[Request, Exception], JSONResponse]:
         headers = {}
         if isinstance(error, TokenError):
             code = error.reason
-            status = 403 if code in {"wrong_session", "missing_scope", "not_operator", "not_observer"} else 401
+            status = (
+                403
+                if code in {"wrong_session", "missing_scope", "not_operator", "not_observer", "not_analyst"}
+                else 401
+            )
             headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
         metrics.count("rejected_total", reason=code)
         body = {

@@ -4,6 +4,7 @@ AffectstreamError (runtime.errors)
 ├── DatabaseUnavailable   ClickHouse cannot be opened or reached now
 ├── MigrationError        the migrations on disk do not fit what the database has applied
 ├── QueryRefused          a statement that the read-only door does not let through, or that exceeded a limit
+├── NotFusible            a session that cannot be fused again so; the message says why
 ├── SessionUnknown        no row of that session
 ├── ExperimentUnknown     no experiment of that name
 └── RowError              a readable record that no row can be made of
@@ -22,6 +23,10 @@ class MigrationError(AffectstreamError):
 
 class QueryRefused(AffectstreamError):  # noqa: N818 - a condition
     """A statement that is not allowed, or that exceeded a limit."""
+
+
+class NotFusible(AffectstreamError):  # noqa: N818 - a condition
+    """A session that cannot be fused again under that configuration, or at all; the message says why."""
 
 
 class SessionUnknown(AffectstreamError):  # noqa: N818 - a condition

@@ -12,11 +12,11 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 
+from analytics.answers import Json
 from analytics.database import Database
 from analytics.erasure.eraser import Eraser, Hindered
 from analytics.erasure.verification import verify
 from analytics.errors import SessionUnknown
-from analytics.queries import Json
 from runtime.errors import AffectstreamError, TokenError
 from runtime.settings import Settings
 from runtime.tokens import OPERATOR, Grant

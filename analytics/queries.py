@@ -2,11 +2,17 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import orjson
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from analytics.answers import Json
+from analytics.answers import as_columns as _columns
+from analytics.answers import as_dicts as _dicts
+from analytics.answers import epoch_ms as _ms
+from analytics.answers import number as _number
+from analytics.answers import one as _one
 from analytics.balance import NOTHING, SHOWN_RANGES, Entry, Facts, Ranges, account, balance, fusion_counts, unseen
 from analytics.database import Client, Database
 from analytics.errors import QueryRefused, SessionUnknown
@@ -32,12 +38,6 @@ LIMIT_CODES: Final = {
 
 ExportFormat = Literal["parquet", "arrow"]
 EXPORT_FORMATS: Final[Mapping[ExportFormat, str]] = {"parquet": "Parquet", "arrow": "Arrow"}
-
-Json = dict[str, Any]
-
-
-def _ms(instant: str) -> str:
-    return f"toUnixTimestamp64Milli({instant})"
 
 
 class Queries:
@@ -473,27 +473,3 @@ def _ranges(client: Client, table: str, session_id: str) -> Ranges:
 def _p50_p95(pair: list[float | None] | None) -> Json:
     p50, p95 = pair or (None, None)
     return {"p50": _number(p50), "p95": _number(p95)}
-
-
-def _number(value: Any) -> Any:
-    """JSON knows no NaN: the mean of nothing is None."""
-    if isinstance(value, float):
-        return round(value, 4) if math.isfinite(value) else None
-    return value
-
-
-def _one(client: Client, sql: str, **parameters: Any) -> Any:
-    return client.query(sql, parameters=parameters).result_rows[0][0]
-
-
-def _dicts(client: Client, sql: str, **parameters: Any) -> list[Json]:
-    answer = client.query(sql, parameters=parameters)
-    return [
-        {name: _number(value) for name, value in zip(answer.column_names, row, strict=True)}
-        for row in answer.result_rows
-    ]
-
-
-def _columns(client: Client, sql: str, **parameters: Any) -> dict[str, list[Any]]:
-    answer = client.query(sql, parameters=parameters)
-    return {name: [_number(row[i]) for row in answer.result_rows] for i, name in enumerate(answer.column_names)}

@@ -19,6 +19,7 @@ from analytics.erasure.rows import Gate
 from analytics.errors import DatabaseUnavailable
 from analytics.owner_api import Recorder
 from analytics.queries import Queries
+from analytics.refusion import Fuse
 from analytics.sink import FIRST_PAUSE_S, LONGEST_PAUSE_S, TOPICS, Sink
 from runtime.erasures import Erasures
 from runtime.errors import AffectstreamError, BrokerError, SettingsError
@@ -38,8 +39,10 @@ OPERATOR_TTL_S: Final = 30 * 86_400
 GRACE_S: Final = 3
 
 
-def run(role: Role, recorder: Recorder | None = None) -> None:
-    """Sink, serve and erase until ``role.stop`` is set. Without ``recorder``, recordings cannot be had by HTTP.
+def run(role: Role, recorder: Recorder | None = None, fuse: Fuse | None = None) -> None:
+    """Sink, serve and erase until ``role.stop`` is set.
+
+    Without ``recorder``, recordings cannot be had by HTTP; without ``fuse``, the analyst page compares no variants.
 
     Waits for ClickHouse and for the topics. Raises SettingsError for a bad DSN or a taken port, MigrationError, and
     whatever ends the sink.
@@ -62,7 +65,9 @@ def run(role: Role, recorder: Recorder | None = None) -> None:
             role.settings, database, shared, clock=role.clock, erasures=Erasures(store), gate=gate, topics=topics,
             stop=role.stop,
         )  # fmt: skip
-        context = Context(role.settings, Queries(database, topics), shared, role.clock, role.metrics, eraser, recorder)
+        context = Context(
+            role.settings, Queries(database, topics), shared, role.clock, role.metrics, eraser, recorder, fuse
+        )
         stack.enter_context(_serving(context, listener, role.stop))
         stack.enter_context(_findable(role, listener))
         stack.enter_context(_erasing(eraser, role.stop))

@@ -15,7 +15,7 @@ from rich.live import Live
 
 from cli.dashboard import Flow, render, terminal_fits
 from cli.deployment import Deployment
-from cli.links import wall_link, watch_link
+from cli.links import analyst_link, wall_link, watch_link
 from cli.play import SamplePlayer
 from cli.sample import prepare as prepare_sample
 from cli.setup import prepare_everything
@@ -66,6 +66,8 @@ def run_live(demo: Demo, console: Console, progress: Progress) -> None:
         console.print(f"The page, with your own camera: [bold cyan]{page}[/]", soft_wrap=True)
         wall = wall_link(demo.settings, SystemClock(), page, ttl_s=WATCH_S)
         console.print(f"The wall of all sessions:       [bold cyan]{wall}[/]", soft_wrap=True)
+        analyst = analyst_link(demo.settings, SystemClock(), page, ttl_s=WATCH_S)
+        console.print(f"Analysis of all sessions:       [bold cyan]{analyst}[/]", soft_wrap=True)
         try:
             if player is not None:
                 _supervise(deployment, OPENING_S, while_=lambda: player.session_id is None and player.running())

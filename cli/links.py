@@ -16,3 +16,9 @@ def wall_link(settings: Settings, clock: Clock, page: str, *, ttl_s: int) -> str
     """Where the page shows every live session's avatar; its token opens the wall and nothing else."""
     token = Tokens(settings.token_key).observer(issued_at_s=clock.now_us() // 1_000_000, ttl_s=ttl_s)
     return f"{page}/wall#token={token}"
+
+
+def analyst_link(settings: Settings, clock: Clock, page: str, *, ttl_s: int) -> str:
+    """Where the analyst page is; its token reads what analytics knows, and changes nothing."""
+    token = Tokens(settings.token_key).analyst(issued_at_s=clock.now_us() // 1_000_000, ttl_s=ttl_s)
+    return f"{page}/analytics#token={token}"

@@ -228,12 +228,34 @@ def wall(
     """
     from cli.links import wall_link
     from runtime.clock import SystemClock
+
+    _require_token_key()
+    typer.echo(wall_link(read_settings(), SystemClock(), url.rstrip("/"), ttl_s=int(hours * 3_600)))
+
+
+@app.command()
+def analyst(
+    url: Annotated[str, typer.Option(help="Where the page is.")] = f"http://127.0.0.1:{PAGE_PORT}",
+    hours: Annotated[float, typer.Option(help="For how long the address works.", min=0.01, max=24 * 31)] = 24.0,
+) -> None:
+    """Print an address of the analyst page, which shows what is known of every session: a secret, as the wall's is.
+
+    It reads and changes nothing. Signed with the deployment's own AFFECTSTREAM_TOKEN_KEY, which must be in the
+    environment.
+    """
+    from cli.links import analyst_link
+    from runtime.clock import SystemClock
+
+    _require_token_key()
+    typer.echo(analyst_link(read_settings(), SystemClock(), url.rstrip("/"), ttl_s=int(hours * 3_600)))
+
+
+def _require_token_key() -> None:
     from runtime.errors import SettingsError
 
     if "AFFECTSTREAM_TOKEN_KEY" not in os.environ:
         msg = "set AFFECTSTREAM_TOKEN_KEY to the key of the deployment: a token signed with another opens nothing"
         raise SettingsError(msg)
-    typer.echo(wall_link(read_settings(), SystemClock(), url.rstrip("/"), ttl_s=int(hours * 3_600)))
 
 
 @app.command()

@@ -71,6 +71,7 @@ def run_role(name: RoleName, settings: "Settings", partitions: Sequence[int] | N
         arguments["feed"] = _channel_feed
     if name is RoleName.ANALYTICS:
         arguments["recorder"] = _recorder(role)
+        arguments["fuse"] = _fuse_session
     importlib.import_module(MODULES[name]).run(role, **arguments)
     log.info("%s: stopped", name.value)
 
@@ -91,6 +92,13 @@ def _recorder(role: "Role") -> "Recorder":
         write(role.settings, [session_id], path, role.clock, log.debug, media=media)
 
     return record
+
+
+def _fuse_session(session_id: str, signals: "Sequence[bytes]") -> "Sequence[bytes]":
+    """Fusion within the analytics process, for comparing variants of a session."""
+    from cli.fusing import fuse_session  # noqa: PLC0415 - compiled rules, and not before somebody compares
+
+    return fuse_session(session_id, signals)
 
 
 def _end_hard(stop: threading.Event) -> None:

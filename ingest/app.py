@@ -412,7 +412,7 @@ def _add_rest(app: FastAPI, edge: Edge) -> None:
         elif not file.suffix:
             file = file.with_suffix(".html")
         if not file.is_relative_to(root) or not file.is_file():
-            if path in {"", "index.html", "wall"}:
+            if path in {"", "index.html", "wall", "analytics"}:
                 return HTMLResponse(NO_PAGE, status_code=503)
             raise HTTPException(404, "Nothing is here")
         headers = {

@@ -2,27 +2,35 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import jwt
 
 from runtime.errors import TokenError
 
 Scope = Literal[
-    "audio", "video", "store_raw", "fairness", "watch", "manage", "observe", "face_on_device", "speech_on_device"
+    "audio",
+    "video",
+    "store_raw",
+    "fairness",
+    "watch",
+    "manage",
+    "observe",
+    "analyse",
+    "face_on_device",
+    "speech_on_device",
 ]
 """audio, video: send it; store_raw: raw media may be kept; fairness: errors may be compared by declared group; watch:
-receive frames; manage: end the session; observe: see which sessions there are, and their avatars; face_on_device,
-speech_on_device: the client analyses that itself and sends features instead of media."""
+receive frames; manage: end the session; observe: see which sessions there are, and their avatars; analyse: read what
+analytics knows of all sessions; face_on_device, speech_on_device: the client analyses that itself and sends features
+instead of media."""
 
-SCOPES: Final[frozenset[Scope]] = frozenset(
-    {"audio", "video", "store_raw", "fairness", "watch", "manage", "observe", "face_on_device", "speech_on_device"}
-)
+SCOPES: Final[frozenset[Scope]] = frozenset(get_args(Scope))
 AUDIENCE: Final = "affectstream"
 BEARER_PROTOCOL: Final = "bearer."
 OPERATOR: Final = "*"
 """Stands for the session in tokens that are for all of them: with manage, every session's rows may be read; with
-observe, the wall of avatars may be seen. Neither opens a session's media."""
+observe, the wall of avatars may be seen; with analyse, the analyst page. None opens a session's media."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,11 @@ class Tokens:
     def observer(self, *, issued_at_s: int, ttl_s: int, tenant: str = "default") -> str:
         """A token that opens the wall, which shows every session's avatar, and nothing else."""
         grant = Grant(OPERATOR, tenant, frozenset({"observe"}), expires_at_s=issued_at_s + ttl_s)
+        return self.issue(grant, issued_at_s=issued_at_s)
+
+    def analyst(self, *, issued_at_s: int, ttl_s: int, tenant: str = "default") -> str:
+        """A token that opens the analyst page: what is known of every session, to be read and not to be changed."""
+        grant = Grant(OPERATOR, tenant, frozenset({"analyse"}), expires_at_s=issued_at_s + ttl_s)
         return self.issue(grant, issued_at_s=issued_at_s)
 
     def verify(self, token: str, *, now_s: float) -> Grant:

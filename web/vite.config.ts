@@ -38,7 +38,7 @@ export default defineConfig({
     // three.js alone is more than the default threshold; it is needed before anything can be shown.
     chunkSizeWarningLimit: 1200,
     rollupOptions: {
-      input: ["index.html", "wall.html"],
+      input: ["index.html", "wall.html", "analytics.html"],
       output: {
         codeSplitting: { groups: [{ name: "three", test: /node_modules[\\/]three/ }] },
       },

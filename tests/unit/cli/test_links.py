@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from typer.testing import CliRunner
 
-from cli.links import wall_link, watch_link
+from cli.links import analyst_link, wall_link, watch_link
 from cli.main import app
 from runtime.clock import ManualClock
 from runtime.errors import SettingsError
@@ -43,14 +43,25 @@ def test_a_wall_link_opens_the_wall_and_nothing_else(settings):
     assert grant.expires_at_s == clock.now_us() // 1_000_000 + 60
 
 
-def test_the_command_prints_one(monkeypatch):
+def test_an_analyst_link_opens_the_analyst_page_and_nothing_else(settings):
+    clock = ManualClock()
+    link = analyst_link(settings, clock, "http://page", ttl_s=60)
+    assert link.startswith("http://page/analytics#")
+    assert urlsplit(link).query == ""
+    grant = Tokens(KEY).verify(fragment(link)["token"][0], now_s=clock.now_us() / 1e6)
+    assert (grant.session_id, grant.scopes) == (OPERATOR, {"analyse"})
+
+
+@pytest.mark.parametrize("command, path", [("wall", "wall"), ("analyst", "analytics")])
+def test_the_commands_print_one(monkeypatch, command, path):
     monkeypatch.setenv("AFFECTSTREAM_TOKEN_KEY", KEY)
-    answer = CliRunner().invoke(app, ["wall", "--url", "https://example.org/"])
+    answer = CliRunner().invoke(app, [command, "--url", "https://example.org/"])
     assert answer.exit_code == 0
-    assert answer.stdout.startswith("https://example.org/wall#token=")
+    assert answer.stdout.startswith(f"https://example.org/{path}#token=")
 
 
-def test_the_command_needs_the_deployments_key(monkeypatch):
+@pytest.mark.parametrize("command", ["wall", "analyst"])
+def test_the_commands_need_the_deployments_key(monkeypatch, command):
     monkeypatch.delenv("AFFECTSTREAM_TOKEN_KEY", raising=False)
-    answer = CliRunner().invoke(app, ["wall"])
+    answer = CliRunner().invoke(app, [command])
     assert isinstance(answer.exception, SettingsError)

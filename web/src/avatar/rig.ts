@@ -77,6 +77,14 @@ export class Rig {
     this.#updateBones(pose ?? this.#rest, relaxed, step);
   }
 
+  /** Takes `pose` exactly as it is, at once: no smoothing, no breath, no blink of the page's own. */
+  hold(pose: Pose): void {
+    this.#presence = 1;
+    this.#time = 0;
+    this.#updateFace(pose, false, Number.POSITIVE_INFINITY);
+    this.#updateBones(pose, false, Number.POSITIVE_INFINITY);
+  }
+
   #updateFace(goal: Pose, relaxed: boolean, dt: number): void {
     for (let i = 0; i < this.weights.length; i += 1) {
       this.#face.step(i, goal.blendshapes[i] as number, dt, relaxed ? TAU.relax : (LAG[i] as number));

@@ -11,9 +11,9 @@ export class Springs {
     this.#velocities = new Float32Array(count);
   }
 
-  /** Moves value `i` towards `goal` for `dt` seconds; `tau` seconds is about the lag behind a moving goal. */
+  /** Moves value `i` towards `goal` for `dt` seconds; `tau` seconds is about the lag behind a moving goal. After ∞ it is there. */
   step(i: number, goal: number, dt: number, tau: number): void {
-    if (tau <= 0) {
+    if (tau <= 0 || dt === Number.POSITIVE_INFINITY) {
       this.values[i] = goal;
       this.#velocities[i] = 0;
       return;

@@ -132,7 +132,8 @@ export class GridRenderer {
 
   #drawHead({ rig, model }: Head, source: PoseSource | null, rect: DOMRect, box: DOMRect, dt: number): void {
     const live = source?.sample(this.#pose) === "live";
-    rig.update(live ? this.#pose : null, dt);
+    if (live && source?.exact) rig.hold(this.#pose);
+    else rig.update(live ? this.#pose : null, dt);
     model.apply(rig);
     const left = rect.left - box.left;
     const bottom = box.bottom - rect.bottom;

@@ -155,3 +155,23 @@ describe("gaze", () => {
     expect(both[BLENDSHAPE_INDEX.eyeBlinkLeft]).toBe(1);
   });
 });
+
+describe("a rig that holds a pose", () => {
+  it("is exactly there at once, whatever was before, and stays", () => {
+    const pose = neutralPose();
+    pose.blendshapes[BLENDSHAPE_INDEX.jawOpen] = 0.5;
+    pose.bones[BONE_INDEX.head_yaw] = 20;
+    pose.glow = 0.25;
+    const fresh = new Rig();
+    fresh.hold(pose);
+    const used = new Rig();
+    settle(used, null, 3);
+    used.hold(pose);
+    used.hold(pose);
+    expect(used.weights[BLENDSHAPE_INDEX.jawOpen]).toBe(0.5);
+    expect([...used.weights]).toEqual([...fresh.weights]);
+    expect(used.head.toArray()).toEqual(fresh.head.toArray());
+    expect(new Euler().setFromQuaternion(used.head, "YXZ").y).toBeCloseTo((20 * Math.PI) / 180, 9);
+    expect([used.glow, used.lift]).toEqual([0.25, fresh.lift]);
+  });
+});

@@ -91,6 +91,14 @@ def on_device(url: str, devices: FakeDevices, *, udp: bool) -> dict[str, Any]:
     return _node("onDevice.mjs", json.dumps(wish))
 
 
+def analyst_page(url: str, *, session: str, many: str, experiment: str, shots: Path | None = None) -> dict[str, Any]:
+    """Visit the analyst page, on a desktop and on a phone, with sessions to open: see ``web/e2e/analyst.mjs``."""
+    wish = {"url": url, "session": session, "long": many, "experiment": experiment}
+    if shots is not None:
+        wish["shots"] = str(shots)
+    return _node("analyst.mjs", json.dumps(wish), deadline_s=LOOKS_S)
+
+
 def page_states() -> dict[str, Any]:
     """What the page says when frames stop, a session ends, and a token is refused: see ``web/e2e/states.mjs``."""
     return _node("states.mjs")

@@ -85,8 +85,9 @@ def _alter(settings: Settings, wanted: Mapping[Topic, Mapping[str, str]]) -> Non
             ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in values.items()
         ]
         resources.append(ConfigResource(ConfigResource.Type.TOPIC, settings.topic(topic), incremental_configs=entries))
+    admin = AdminClient(common_config(settings))  # kept: what it was asked for ends with it
     try:
-        for future in AdminClient(common_config(settings)).incremental_alter_configs(resources).values():
+        for future in admin.incremental_alter_configs(resources).values():
             future.result(timeout=DEADLINE_S)
     except (KafkaException, TimeoutError) as error:
         raise BrokerError(f"cannot set how long topics are kept: {error}") from error

@@ -13,6 +13,7 @@ import numpy as np
 from analytics.client import AnalyticsClient
 from analytics.runfile import read as read_runfile
 from client import Session
+from dataflows.warm import compile_all
 from runtime.kafka import TopicPartition, consumer, offset_ranges
 from runtime.settings import Settings
 from schemas.topics import Topic, topic_specs
@@ -70,6 +71,7 @@ class Product:
 def product(settings: Settings) -> Iterator[Product]:
     """Every role on these settings."""
     settings = settings.model_copy(update={"token_key": os.urandom(32).hex()})
+    compile_all()  # once for a version of the rules, and longer than a role may take to be ready
     with ExitStack() as stack:
         launched = []
         for role in (*ROLES, "analytics"):

@@ -83,9 +83,11 @@ async def test_a_paused_broker_is_borne_then_said_and_nothing_is_lost(
             os.kill(own_broker.pid, signal.SIGCONT)
 
             async def well() -> bool:
-                return (await http.get("/healthz")).status_code == 200
+                """A session that starts is one that Kafka has acknowledged."""
+                healthy = (await http.get("/healthz")).status_code == 200
+                return healthy and (await http.post("/v1/sessions", json=body)).status_code == 201
 
-            await eventually_async(well, deadline_s=20)
+            await eventually_async(well, deadline_s=40)
     with log_of(settings, LEDGER, LedgerEntry) as ledger, log_of(settings, MEDIA_AUDIO, AudioChunk) as sound:
         counted: dict[str, int] = {}
 

@@ -12,8 +12,18 @@ import { launch } from "./browser.mjs";
 const visit = /** @type {Visit} */ (JSON.parse(process.argv[2] ?? "{}"));
 const deadline = visit.deadlineMs ?? 90_000;
 
-/** Notes what the page gives to WebRTC, and what comes of it, before any of the page's own code runs. */
-function watchPeers() {
+/**
+ * Where a packed frame (docs/protocol.md, `affectstream.binary`) says how much the avatar smiles, and how sure it is that
+ * the person speaks: mouthSmileLeft and mouthSmileRight are ARKit's 43rd and 44th shape, counted from 0.
+ */
+const PACKED = { bytes: 192, smiles: [99 + 43, 99 + 44], speaking: 71 };
+
+/**
+ * Notes what the page gives to WebRTC, and what comes of it, before any of the page's own code runs.
+ *
+ * @param {typeof PACKED} packed
+ */
+function watchPeers(packed) {
   const seen = { senders: 0, kinds: /** @type {Record<string, number>} */ ({}), smile: 0, spoken: 0 };
   Object.assign(window, { seenPeers: seen });
   if (window.RTCPeerConnection === undefined) return;
@@ -34,11 +44,11 @@ function watchPeers() {
       }
       send.call(channel, data);
     };
-    channel.addEventListener("message", (/** @type {MessageEvent<string>} */ { data }) => {
-      const message = JSON.parse(data);
-      if (message.type !== "avatar_frame") return;
-      seen.smile = Math.max(seen.smile, message.payload.blendshapes.smile);
-      seen.spoken = Math.max(seen.spoken, 1 - message.payload.visemes.sil);
+    channel.addEventListener("message", (/** @type {MessageEvent<string | ArrayBuffer>} */ { data }) => {
+      if (typeof data === "string" || data.byteLength < packed.bytes) return;
+      const frame = new Uint8Array(data);
+      for (const at of packed.smiles) seen.smile = Math.max(seen.smile, (frame[at] ?? 0) / 255);
+      seen.spoken = Math.max(seen.spoken, (frame[packed.speaking] ?? 0) / 255);
     });
     return channel;
   };
@@ -50,7 +60,7 @@ try {
     viewport: { width: 1000, height: 800 },
     permissions: ["camera", "microphone"],
   });
-  await context.addInitScript(watchPeers);
+  await context.addInitScript(watchPeers, PACKED);
   const page = await context.newPage();
   const seen = {
     origins: /** @type {string[]} */ ([]),
@@ -84,12 +94,13 @@ try {
       seen.socketKinds[kind] = (seen.socketKinds[kind] ?? 0) + 1;
     });
     socket.on("framereceived", ({ payload }) => {
-      if (typeof payload !== "string") return;
-      const message = JSON.parse(payload);
-      if (message.type === "notice") seen.notices.push(message.code);
-      if (message.type !== "avatar_frame") return;
-      seen.smile = Math.max(seen.smile, message.payload.blendshapes.smile);
-      seen.spoken = Math.max(seen.spoken, 1 - message.payload.visemes.sil);
+      if (typeof payload === "string") {
+        const message = JSON.parse(payload);
+        if (message.type === "notice") seen.notices.push(message.code);
+      } else if (payload.length >= PACKED.bytes) {
+        for (const at of PACKED.smiles) seen.smile = Math.max(seen.smile, (payload[at] ?? 0) / 255);
+        seen.spoken = Math.max(seen.spoken, (payload[PACKED.speaking] ?? 0) / 255);
+      }
     });
   });
   page.on("pageerror", (error) => seen.errors.push(error.message));

@@ -208,8 +208,15 @@ def test_an_observer_sees_the_sessions_of_now_and_nothing_else(api: tuple[TestCl
     operator = bearer(tokens.operator(issued_at_s=now_s, ttl_s=60))
     assert client.get("/v1/wall", headers=observer).status_code == 200
     assert client.get("/v1/wall", headers=operator).status_code == 200
-    for path in ("/v1/sessions", "/v1/counts", "/v1/sessions/s1/summary", "/v1/ledger/s1"):
-        assert client.get(path, headers=observer).json()["code"] == "not_operator"
+    refusals = {
+        "/v1/sessions": "not_operator",
+        "/v1/counts": "not_operator",
+        "/v1/sessions/s1/summary": "not_analyst",
+        "/v1/ledger/s1": "not_analyst",
+    }
+    for path, code in refusals.items():
+        answer = client.get(path, headers=observer)
+        assert (answer.status_code, answer.json()["code"]) == (403, code), path
     grant = Grant("s1", "default", frozenset({"watch", "manage"}), now_s + 60)
     session = bearer(tokens.issue(grant, issued_at_s=now_s))
     assert client.get("/v1/wall", headers=session).json()["code"] == "not_observer"

@@ -56,7 +56,7 @@ def enforce(settings: Settings) -> list[str]:
     policy = parse_topic_policy(settings.retention_hours)
     now = enforced_ms(settings)
     changed = [cast("Topic", name) for name, ms in now.items() if policy[cast("Topic", name)] != ms]
-    _alter(settings, {topic: topic_config(policy[topic]) for topic in changed})
+    alter(settings, {topic: topic_config(policy[topic]) for topic in changed})
     return list(changed)
 
 
@@ -76,7 +76,8 @@ def _described(settings: Settings, key: str) -> dict[str, int]:
     return found
 
 
-def _alter(settings: Settings, wanted: Mapping[Topic, Mapping[str, str]]) -> None:
+def alter(settings: Settings, wanted: Mapping[Topic, Mapping[str, str]]) -> None:
+    """Set these settings of these topics; returns when Kafka has answered. Raises BrokerError."""
     if not wanted:
         return
     resources = []
@@ -129,4 +130,4 @@ def usual_segments(settings: Settings, topics: Collection[Topic] = ()) -> None:
 
 
 def _set_segments(settings: Settings, ms: Mapping[Topic, int]) -> None:
-    _alter(settings, {topic: {SEGMENT: str(each)} for topic, each in ms.items()})
+    alter(settings, {topic: {SEGMENT: str(each)} for topic, each in ms.items()})

@@ -7,18 +7,13 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its package says nowhere that it exports these
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    ResourceType,
-)
+from confluent_kafka.admin import AdminClient
 
 from benchmarks.fusion.signals import Slice
 from runtime.errors import BrokerError
 from runtime.kafka import common_config, ensure_topics
 from runtime.settings import Settings
+from runtime.topic_admin import alter
 from schemas.topics import AVATAR_FRAMES, SIGNALS, Topic, topic_specs
 
 TRANSACTION_MS: Final = 900_000
@@ -37,14 +32,7 @@ class Topics(AbstractContextManager["Topics"]):
 
     def __enter__(self) -> Self:
         ensure_topics(self.settings)
-        admin = AdminClient(common_config(self.settings))
-        forever = ConfigEntry("retention.ms", "-1", incremental_operation=AlterConfigOpType.SET)
-        resources = [
-            ConfigResource(ResourceType.TOPIC, self.settings.topic(name), incremental_configs=[forever])
-            for name in (SIGNALS, AVATAR_FRAMES)
-        ]
-        for future in admin.incremental_alter_configs(resources).values():
-            future.result(30)
+        alter(self.settings, {topic: {"retention.ms": "-1"} for topic in (SIGNALS, AVATAR_FRAMES)})
         self._reader = Consumer({**common_config(self.settings), "group.id": "bench-progress"})
         return self
 

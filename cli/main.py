@@ -13,6 +13,7 @@ from rich.console import Console
 
 from cli.bench import app as bench_app
 from cli.egress import app as egress_app
+from cli.evaluate import app as evaluate_app
 from cli.experiment import app as experiment_app
 from cli.formats import FileFormat, OutputFormat
 from cli.ports import PAGE_PORT
@@ -41,6 +42,7 @@ app.add_typer(topics_app, name="topics")
 app.add_typer(models_app, name="models")
 app.add_typer(verify_app, name="verify")
 app.add_typer(bench_app, name="bench")
+app.add_typer(evaluate_app, name="eval")
 app.add_typer(egress_app, name="egress")
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(sessions_app, name="sessions")

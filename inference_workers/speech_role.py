@@ -2,6 +2,7 @@
 
 from inference_workers import models
 from inference_workers.speech.processor import SpeechProcessor
+from inference_workers.speech.viseme import SpectralVisemes
 from inference_workers.worker import Worker
 from runtime.lifecycle import Role
 from schemas.records import AudioChunk
@@ -24,7 +25,7 @@ def run(role: Role) -> None:
     engine.warm_up()
     Worker(
         role,
-        SpeechProcessor(engine, detector, role.metrics),
+        SpeechProcessor(engine, detector, SpectralVisemes(), role.metrics),
         topic=MEDIA_AUDIO,
         record_type=AudioChunk,
         stage=Stage.SPEECH_WORKER,

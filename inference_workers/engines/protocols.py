@@ -91,3 +91,41 @@ class SpeechEngine(Protocol):
     def infer(self, windows: Sequence[Samples]) -> Sequence[SpeechEmotion]:
         """One answer a window, in order; each window is 16,000 samples, 1 s. Blocks for the inference."""
         ...
+
+
+class MouthMemory(Protocol):
+    """What a viseme engine remembers of one session."""
+
+    def fall_silent(self) -> None:
+        """The sound that comes now does not continue what was heard: forget the sound, not the voice."""
+        ...
+
+
+class VisemeEngine(Protocol):
+    """Reads mouth shapes from the newest sound. Holds no session: what it remembers of one is with the caller.
+
+    Any exception from :meth:`infer` is taken to concern the batch; the caller then reads it by another engine.
+    """
+
+    @property
+    def source(self) -> str:
+        """Name and version."""
+        ...
+
+    def begin(self) -> Any:
+        """What is remembered of a session of which nothing was heard: a :class:`MouthMemory`."""
+        ...
+
+    def warm_up(self) -> None:
+        """Run every network once."""
+        ...
+
+    def infer(
+        self, sounds: Samples, memories: Sequence[Any], speaking: Sequence[float]
+    ) -> Sequence[tuple[Vector, float]]:
+        """Weights (schemas.vocabulary.VISEMES, sum 1) and a confidence for the newest hop of each session.
+
+        ``sounds`` is (n, speech.viseme.SPAN): the hop's 640 samples and the 240 before it; ``speaking`` the sessions'
+        speaking probabilities. A session's answer does not depend on the others in the batch.
+        """
+        ...

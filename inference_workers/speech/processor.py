@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference_workers.engines.protocols import SpeechEmotion, SpeechEngine
+from inference_workers.engines.protocols import MouthMemory, SpeechEmotion, SpeechEngine, VisemeEngine
 from inference_workers.speech import vad, viseme
 from inference_workers.speech.features import SAMPLE_RATE_HZ, energy_dbfs
 from inference_workers.speech.timeline import HOP, Hop, Timeline, position_of
@@ -68,9 +68,11 @@ class _Session:
     partition: int
     phase: int
     heard_at_us: int
+    mouth: MouthMemory
     timeline: Timeline = field(default_factory=Timeline)
     voice: vad.Voice = field(default_factory=vad.Voice)
-    mouth: viseme.Voice = field(default_factory=viseme.Voice)
+    spare_mouth: viseme.Voice = field(default_factory=viseme.Voice)
+    """For the hops that the viseme engine fails on."""
     sound: Samples = field(default_factory=lambda: np.zeros(KEPT, np.float32))
     heard: int = 0
     spoken: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW // HOP))
@@ -86,6 +88,7 @@ class _Session:
             self.heard = 0
             self.spoken.clear()
             self.emotion = replace(self.emotion, confidence=0.0)
+            self.mouth.fall_silent()
         self.heard += HOP
         self.sound[:-HOP] = self.sound[HOP:]
         self.sound[-HOP:] = hop.samples
@@ -109,7 +112,9 @@ class _Session:
             return None
         return _Due(self, hop.end - since, self.last(WINDOW, before_end=since))
 
-    def signal(self, hop: Hop, speaking: float, weights: tuple[float, ...], certainty: float) -> SpeechSignal:
+    def signal(
+        self, hop: Hop, speaking: float, weights: tuple[float, ...], certainty: float, degraded: bool
+    ) -> SpeechSignal:
         """What is known at the hop's end."""
         age = (hop.end - self.emotion_end) * 1_000.0 / SAMPLE_RATE_HZ if self.emotion_end >= 0 else 0.0
         return SpeechSignal(
@@ -124,6 +129,7 @@ class _Session:
             dominance=self.emotion.dominance,
             viseme_scores=weights,
             viseme_confidence=certainty,
+            degraded=degraded,
         )
 
 
@@ -134,9 +140,13 @@ class SpeechProcessor:
     is on the timeline; the hops that wait are protected by :meth:`needed_from`.
     """
 
-    def __init__(self, engine: SpeechEngine, detector: vad.VoiceDetector, metrics: Metrics) -> None:
+    def __init__(
+        self, engine: SpeechEngine, detector: vad.VoiceDetector, visemes: VisemeEngine, metrics: Metrics
+    ) -> None:
         self._engine = engine
         self._detector = detector
+        self._visemes = visemes
+        self._spare = viseme.SpectralVisemes()
         self._metrics = metrics
         self._arrived: list[Taken[AudioChunk]] = []
         self._sessions: dict[str, _Session] = {}  # the one heard last at the end
@@ -211,7 +221,7 @@ class SpeechProcessor:
             if len(self._sessions) >= MAX_SESSIONS:
                 self._free(next((n for n in self._sessions if n not in self._waiting), next(iter(self._sessions))))
             phase = zlib.crc32(name.encode()) % WINDOW_EVERY
-            session = _Session(item.partition, phase, item.consumed_at_us)
+            session = _Session(item.partition, phase, item.consumed_at_us, self._visemes.begin())
         session.heard_at_us = item.consumed_at_us
         self._sessions[name] = session
         return session
@@ -224,10 +234,9 @@ class SpeechProcessor:
         for session, hop in zip(sessions, hops, strict=True):
             session.hear(hop)
         speaking = vad.speaking_probabilities(self._detector, [s.voice for s in sessions], hops)
-        sounds = np.stack([session.last(viseme.SPAN) for session in sessions])
-        mouths = viseme.visemes(sounds, [s.mouth for s in sessions], speaking)
+        mouths, degraded = self._mouths(sessions, speaking)
         for session, (hop, item), said, (weights, certainty) in zip(sessions, taken, speaking, mouths, strict=True):
-            payload = session.signal(hop, said, weights, certainty)
+            payload = session.signal(hop, said, weights, certainty, degraded)
             outbox.signal(item, sequence=hop.number, captured_at_us=hop.captured_at_us, payload=payload)
             session.spoken.append(said > SPOKEN)
             while session.marks and session.marks[0][0] < hop.end - WARM_UP:
@@ -238,6 +247,20 @@ class SpeechProcessor:
         for name, session in zip(names, sessions, strict=True):
             if session.hops:
                 self._waiting[name] = session
+
+    def _mouths(
+        self, sessions: Sequence[_Session], speaking: Sequence[float]
+    ) -> tuple[Sequence[tuple[tuple[float, ...], float]], bool]:
+        """Visemes of each session's newest hop, and whether they are the spare engine's."""
+        sounds = np.stack([session.last(viseme.SPAN) for session in sessions])
+        watch = Stopwatch()
+        try:
+            found = self._visemes.infer(sounds, [session.mouth for session in sessions], speaking)
+        except Exception as error:  # noqa: BLE001 - an engine may raise anything: the mouth moves all the same
+            log.warning("%s failed on a hop: %s: %s", self._visemes.source, type(error).__name__, error)
+            return self._spare.infer(sounds, [session.spare_mouth for session in sessions], speaking), True
+        self._metrics.observe("inference_seconds", watch.seconds(), engine=self._visemes.source)
+        return found, False
 
     def _feel(self, due: Sequence[_Due]) -> None:
         """Infer emotion windows together; if that fails, one by one, so that one cannot spoil the others."""

@@ -1,5 +1,7 @@
 """Mouth shapes from the spectrum of the last 55 ms: a classifier of band levels, without phonemes. Pure.
 
+It is what visemes fall back to when the network (:mod:`inference_workers.engines.viseme_network`) fails.
+
 A hop's sound is described by ten levels in dB: how loud it is against the session's loud speech, and the share of
 nine frequency bands. Each viseme but silence has a typical description (:data:`PROTOTYPES`); the weights are the
 softmax of the squared distances in units of :data:`SPREADS`. Open vowels stand out by energy around 1 kHz, rounded
@@ -89,6 +91,9 @@ class Voice:
         self.loud_db = QUIETEST_LOUD_DB
         self.bands_db: Array = _AVERAGE_DB
 
+    def fall_silent(self) -> None:
+        """Nothing to forget: only the voice is remembered."""
+
     def describe(self, level_db: float, bands_db: Array, speaking: float) -> Array:
         """The ten levels against the voice's own; learns from speech only."""
         if speaking >= SPOKEN_TO:
@@ -126,3 +131,20 @@ def visemes(
     shaped = (spoken * heard)[:, None]
     weights = np.hstack((likely * shaped, 1.0 - shaped))[:, _ORDER]
     return [(tuple(row), max(row)) for row in weights.tolist()]
+
+
+class SpectralVisemes:
+    """The classifier as a :class:`inference_workers.engines.protocols.VisemeEngine`."""
+
+    source: Final = "spectral-visemes@1"
+
+    def begin(self) -> Voice:
+        return Voice()
+
+    def warm_up(self) -> None:
+        """Nothing to warm."""
+
+    def infer(
+        self, sounds: Samples, memories: Sequence[Voice], speaking: Sequence[float]
+    ) -> Sequence[tuple[tuple[float, ...], float]]:
+        return visemes(sounds, memories, speaking)

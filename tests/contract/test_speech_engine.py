@@ -5,11 +5,12 @@ import pytest
 
 from inference_workers import models
 from inference_workers.engines.embedded_speech import EmbeddedSpeech
-from inference_workers.engines.protocols import SpeechEngine
+from inference_workers.engines.protocols import SpeechEngine, VisemeEngine
 from inference_workers.engines.silero_vad import SileroVad
 from inference_workers.speech.vad import CONTEXT, STATE, WINDOW, VoiceDetector
+from inference_workers.speech.viseme import SPAN, SpectralVisemes
 from runtime.settings import Settings
-from schemas.vocabulary import EMOTIONS
+from schemas.vocabulary import EMOTIONS, VISEMES
 from tests.support.fake_speech_engine import FakeDetector, FakeSpeechEngine
 from tests.support.prerequisites import cache_dir, required
 from tests.support.voices import FORMANTS_HZ, noise, silence, vowel
@@ -69,3 +70,41 @@ def test_a_detector_gives_a_probability_and_a_state_a_window(detector, sessions)
     assert states.shape == (2, sessions, STATE)
     assert probabilities.max() < 0.3
     assert np.abs(states).max() > 0.0
+
+
+@pytest.fixture(params=["spectral"])
+def visemes(request) -> VisemeEngine:
+    assert request.param == "spectral"
+    return SpectralVisemes()
+
+
+def told(visemes, hops, sessions=1):
+    """Weights hop by hop, of as many sessions at once that hear the same."""
+    memories = [visemes.begin() for _ in range(sessions)]
+    found = [visemes.infer(np.stack([hop] * sessions), memories, [1.0] * sessions) for hop in hops]
+    return [[weights for weights, _ in answers] for answers in found]
+
+
+HOPS = [
+    sound[start - SPAN : start]
+    for sound in (vowel(0.6, FORMANTS_HZ["aa"]), noise(0.6, 3_000, 7_000, 0.1), silence(0.6))
+    for start in range(SPAN, 9_600, 640)
+]  # fmt: skip
+
+
+def test_visemes_are_a_distribution_and_named(visemes):
+    assert visemes.source.partition("@")[2].isdigit()
+    visemes.warm_up()
+    for (weights,) in told(visemes, HOPS):
+        assert len(weights) == len(VISEMES)
+        assert min(weights) >= 0.0
+        assert sum(weights) == pytest.approx(1.0, abs=1e-5)
+    ((weights, confidence),) = visemes.infer(np.stack(HOPS[:1]), [visemes.begin()], [0.0])
+    assert weights[VISEMES.index("sil")] == confidence == pytest.approx(1.0)
+
+
+def test_visemes_of_a_session_do_not_depend_on_the_others(visemes):
+    alone, together = told(visemes, HOPS), told(visemes, HOPS, sessions=7)
+    for (one,), many in zip(alone, together, strict=True):
+        for other in many:
+            np.testing.assert_allclose(other, one, atol=1e-9)

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inference_workers.engines.protocols import VisemeEngine
 from inference_workers.speech.processor import CAPACITY, IDLE_US, WARM_UP, SpeechProcessor, fault_of
 from inference_workers.speech.timeline import HOP_US
+from inference_workers.speech.viseme import SpectralVisemes
 from inference_workers.worker import Taken
 from runtime.metrics import Metrics
 from schemas.records import AudioChunk
@@ -22,11 +24,12 @@ VOICE = vowel(3.0, FORMANTS_HZ["aa"])
 class Bench:
     """A processor with fakes around it, and records that come one by one."""
 
-    def __init__(self, engine: FakeSpeechEngine | None = None) -> None:
+    def __init__(self, engine: FakeSpeechEngine | None = None, visemes: VisemeEngine | None = None) -> None:
         self.engine = engine or FakeSpeechEngine()
         self.detector = FakeDetector()
         self.metrics = Metrics("speech-worker")
-        self.processor = SpeechProcessor(self.engine, self.detector, self.metrics)
+        self.visemes = visemes or SpectralVisemes()
+        self.processor = SpeechProcessor(self.engine, self.detector, self.visemes, self.metrics)
         self.outbox = FakeOutbox()
         self.offset = 0
 
@@ -316,3 +319,43 @@ def test_what_waits_of_an_erased_session_is_accounted_and_its_sound_freed(bench)
     assert len(bench.signals()) == before
     assert set(bench.processor._sessions) == {"b"}
     assert bench.processor.needed_from(0) is not None, "the other session's sound is still protected"
+
+
+class FragileVisemes(SpectralVisemes):
+    """Fails on loud hops."""
+
+    source = "fragile-visemes@1"
+
+    def infer(self, sounds, memories, speaking):
+        if np.abs(sounds[:, -640:]).max() > 0.5:
+            raise RuntimeError("too loud")
+        return super().infer(sounds, memories, speaking)
+
+
+def test_hops_that_the_viseme_engine_fails_on_go_out_degraded():
+    bench = Bench(visemes=FragileVisemes())
+    bench.hear(np.concatenate((VOICE[:6_400], 2 * VOICE[:640], VOICE[:6_400])))
+    signals = bench.signals()
+    assert [signal.payload.degraded for signal in signals] == [False] * 10 + [True] + [False] * 10
+    assert all(sum(signal.payload.viseme_scores) == pytest.approx(1.0) for signal in signals)
+
+
+def test_after_a_gap_the_viseme_engine_is_told_that_the_sound_is_new():
+    silenced = []
+
+    class Memory:
+        def fall_silent(self):
+            silenced.append(len(bench.outbox.signals))
+
+    class Remembering(SpectralVisemes):
+        def begin(self):
+            return Memory()
+
+        def infer(self, sounds, memories, speaking):
+            assert len(memories) == len(speaking)
+            return [((1.0, *[0.0] * 14), 1.0)] * len(sounds)
+
+    bench = Bench(visemes=Remembering())
+    bench.hear(VOICE[:6_400])
+    bench.hear(VOICE[:6_400], start_us=T0 + 2_000_000, first_sequence=100)
+    assert silenced == [0, 10]

@@ -1,0 +1,102 @@
+"""``affectstream eval …``: how well the engines answer, on labelled data of yours.
+
+Like the rest of the command line, what a command needs is imported when it runs.
+"""
+
+import json
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(help="How well the engines answer, on labelled data.", no_args_is_help=True)
+
+_console = Console(stderr=True, highlight=False)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
+
+
+def progress(line: str) -> None:
+    """Say what is done now; results go to stdout, this does not."""
+    _console.print(f"[dim]·[/dim] {line}", soft_wrap=True)
+
+
+class VisemeEngineName(StrEnum):
+    """Engines that read visemes."""
+
+    SPECTRAL = "spectral"
+
+
+@app.callback()
+def evaluate() -> None:
+    """How well the engines answer, on labelled data. Nothing is trained or chosen by what these commands read."""
+
+
+@app.command()
+def speech(
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            help="Folder with manifest.csv (path,label,speaker), or files named as in EMO-DB or RAVDESS. Repeatable.",
+            exists=True,
+            file_okay=False,
+        ),
+    ],
+    leave_one_out: Annotated[
+        bool,
+        typer.Option(
+            "--leave-one-out",
+            help="Also train anew without each of the speakers that the model knows, and ask about that one (minutes).",
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Emotion of clips of speech: macro-F1, UAR, classes, apart for speakers that the model was trained on.
+
+    A clip's answer is the mean of those for its windows of 1 s. Boredom, which is none of our emotions, is left out.
+    """
+    from cli.speech_evaluation import evaluate_emotion  # noqa: PLC0415
+    from runtime.settings import Settings  # noqa: PLC0415
+
+    found = evaluate_emotion(Settings.from_env(os.environ), data, leave_one_out, Console(), progress)
+    if as_json:
+        typer.echo(json.dumps(found))
+
+
+@app.command()
+def viseme(
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of recordings with NAME.TextGrid, NAME.csv or one labels.csv of timed phones or visemes; "
+            "files named as in RAVDESS are aligned with the sentence they hold.",
+            exists=True,
+            file_okay=False,
+        ),
+    ],
+    align: Annotated[
+        str | None,
+        typer.Option(help="The English sentence in every recording that has no labels.", show_default=False),
+    ] = None,
+    engine: Annotated[
+        list[VisemeEngineName] | None, typer.Option(help="Default: all of them.", show_default=False)
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="So many of the recordings, spread evenly.", min=1, show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Visemes of recordings, hop by hop as the worker publishes them: share that is right, and how late they are.
+
+    JSON has the figures of the first engine, and each engine's under "engines".
+    """
+    from cli.speech_evaluation import evaluate_visemes  # noqa: PLC0415
+    from runtime.settings import Settings  # noqa: PLC0415
+
+    chosen = [each.value for each in engine or list(VisemeEngineName)]
+    found = evaluate_visemes(Settings.from_env(os.environ), data, chosen, align, limit, Console(), progress)
+    if as_json:
+        typer.echo(json.dumps(found))

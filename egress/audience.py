@@ -11,7 +11,7 @@ import orjson
 from egress.endings import has_ended
 from egress.events import Events
 from egress.hub import Close, Hub, Viewer, Wires
-from egress.projection import Instants, has_emotion_update, hop_spans_s
+from egress.projection import Instants, hop_spans_s
 from egress.relay import Fused, Relay
 from runtime.clock import Clock
 from runtime.kafka import Ledger, Publisher
@@ -188,13 +188,13 @@ class Audience:
         observed: tuple[Fused, int] | None = None
         for fused in batch:
             now = self._clock.now_us()
-            if self.hub.deliver(fused.frame, fused.fused_at_us, now) and has_emotion_update(fused.frame):
+            if self.hub.deliver(fused.frame, fused.fused_at_us, now):
                 observed = fused, now
         # One frame now and then: its thirteen spans cost as much to observe as the frame to send.
         if observed is not None and observed[1] - self._observed_us >= OBSERVE_EVERY_US:
             fused, now = observed
             self._observed_us = now
-            for hop, span in hop_spans_s(fused.frame, Instants(fused.fused_at_us, now)):
+            for hop, span in hop_spans_s(fused.frame.record(), Instants(fused.fused_at_us, now)):
                 self._metrics.observe("hop_seconds", span, hop=hop)
 
 

@@ -13,8 +13,8 @@ import orjson
 
 from egress.audience import MESSAGES_BURST, MESSAGES_PER_S, Audience, Violation, parsed
 from egress.events import Events
+from egress.frames import Frame
 from egress.hub import Format, Viewer, Wires
-from egress.packed import pack
 from egress.projection import Instants
 from egress.wire import cbor_message
 from runtime.clock import Clock
@@ -23,7 +23,6 @@ from runtime.metrics import Metrics
 from runtime.rates import TokenBucket
 from runtime.settings import Settings
 from schemas.close_codes import CloseCode
-from schemas.records import AvatarFrame
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +61,9 @@ def cbor_messages(messages: Iterable[Mapping[str, Any]]) -> bytes:
     return _lengths(cbor_message(message) for message in messages)
 
 
-def packed_frame(frame: AvatarFrame, instants: Instants) -> bytes:
+def packed_frame(frame: Frame, instants: Instants) -> bytes:
     """One frame after its length."""
-    return _lengths((pack(frame, instants),))
+    return _lengths((frame.packed(instants),))
 
 
 WIRES: Final = Wires({"json": json_messages, "cbor": cbor_messages, "binary": json_messages}, {"binary": packed_frame})

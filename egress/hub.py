@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
+from egress.frames import Frame
 from egress.projection import Instants, avatar_frame, emotion_update, has_emotion_update
 from schemas.close_codes import CloseCode
-from schemas.records import AvatarFrame
 
 Format = Literal["json", "cbor", "binary"]
 
@@ -49,7 +49,7 @@ class Encoder(Protocol):
 class Packer(Protocol):
     """Turns one frame into what goes over the wire, framing included, without a detour over messages."""
 
-    def __call__(self, frame: AvatarFrame, instants: Instants) -> bytes:
+    def __call__(self, frame: Frame, instants: Instants) -> bytes:
         """Bytes for :meth:`Sink.write`."""
         ...
 
@@ -150,7 +150,7 @@ class Hub:
         if not session.viewers:
             del self._sessions[viewer.session_id]
 
-    def deliver(self, frame: AvatarFrame, fused_at_us: int, now_us: int) -> bool:
+    def deliver(self, frame: Frame, fused_at_us: int, now_us: int) -> bool:
         """Send a frame to the session's viewers; False if nobody watches or the frame was sent before.
 
         After a crash fusion publishes some frames again: each sequence goes out once, in rising order.
@@ -177,13 +177,14 @@ class Hub:
             self._offer(viewer, wire, now_us)
         return True
 
-    def _wire(self, wanted: Format, frame: AvatarFrame, instants: Instants) -> bytes:
+    def _wire(self, wanted: Format, frame: Frame, instants: Instants) -> bytes:
         packer = self._packers.get(wanted)
         if packer is not None:
             return packer(frame, instants)
-        messages = [avatar_frame(frame, instants)]
-        if has_emotion_update(frame):
-            messages.append(emotion_update(frame))
+        record = frame.record()
+        messages = [avatar_frame(record, instants)]
+        if has_emotion_update(record):
+            messages.append(emotion_update(record))
         return self._encoders[wanted](messages)
 
     def relayed(self, session_id: str, sequence: int) -> tuple[int, int] | None:

@@ -5,8 +5,10 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
+from egress.frames import Frame, FrameReader
 from runtime.clock import Clock
 from runtime.kafka import (
     Consumer,
@@ -22,7 +24,7 @@ from runtime.kafka import (
 from runtime.metrics import Metrics
 from runtime.settings import Settings
 from schemas.codec import Codec, DecodeError
-from schemas.records import AvatarFrame, ClientEvent
+from schemas.records import ClientEvent
 from schemas.topics import AVATAR_FRAMES, CLIENT_EVENTS, CUT_KEY
 from schemas.vocabulary import Stage
 
@@ -34,6 +36,9 @@ MAX_BATCHES_AHEAD: Final = 4
 
 POLL_S: Final = 0.05
 RETRY_S: Final = 0.25
+REMEMBERED_PARTITIONS: Final = 65_536
+"""Of so many sessions the partition is not worked out again whenever the set of watched ones changes."""
+
 WATERMARK_S: Final = 2.0
 PRESENT_US: Final = 60_000_000
 
@@ -42,7 +47,7 @@ PRESENT_US: Final = 60_000_000
 class Fused:
     """A frame and the moment of its publishing by fusion, which is the record's Kafka timestamp (milliseconds)."""
 
-    frame: AvatarFrame
+    frame: Frame
     fused_at_us: int
 
 
@@ -70,9 +75,13 @@ class Relay:
         self._deliver = deliver
         self._ended = ended
         self._codec = Codec()
+        self._reader = FrameReader(self._codec)
         self._dead_letters = DeadLetterBox(publisher, self._codec, clock, Stage.EGRESS, metrics)
         self._loop = asyncio.get_running_loop()
         self._partitions = 0
+        self._partition = lru_cache(REMEMBERED_PARTITIONS)(
+            lambda session_id: murmur2_partition(session_id.encode(), self._partitions)
+        )
         self._watched: frozenset[str] = frozenset()
         self._surveying = False
         self._newest_ms: dict[str, int] = {}
@@ -90,6 +99,7 @@ class Relay:
     def start(self) -> None:
         """Start reading; raises BrokerError if the topic is not there."""
         self._partitions = partition_count(self._settings, AVATAR_FRAMES)
+        self._partition.cache_clear()
         self._thread.start()
 
     def stop(self) -> None:
@@ -123,9 +133,6 @@ class Relay:
             self._waiting.append((self._partition(session_id), done))
         self._wake.set()
         await done
-
-    def _partition(self, session_id: str) -> int:
-        return murmur2_partition(session_id.encode(), self._partitions)
 
     # The thread.
 
@@ -219,7 +226,7 @@ class Relay:
         if session_id not in self._watched:
             return None
         try:
-            frame = self._codec.decode(AvatarFrame, message.value())
+            frame = self._reader.read(message.value())
         except DecodeError as error:
             self._dead_letters.put(message, AVATAR_FRAMES, str(error))
             return None

@@ -1,6 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from egress.frames import DecodedFrame
 from egress.hub import STALLED_US, Hub, Viewer, Wires
 from schemas.close_codes import CloseCode
 from tests.support.frames import avatar_frame
@@ -52,7 +53,7 @@ def hub_with(*sinks, formats=()):
 
 
 def deliver(hub, *sequences, session_id="s"):
-    return [hub.deliver(avatar_frame(session_id, k), 0, 1_000 * k) for k in sequences]
+    return [hub.deliver(DecodedFrame(avatar_frame(session_id, k)), 0, 1_000 * k) for k in sequences]
 
 
 def sequences(sink):
@@ -117,7 +118,7 @@ def test_silence_is_said_once_until_frames_come_again():
     for now in (STALLED_US - 1, STALLED_US, STALLED_US + 1):
         hub.sweep(now, ignore)
     assert [m["type"] for m in sink.messages] == ["stalled"]
-    hub.deliver(avatar_frame("s", 1), 0, 3_000_000)
+    hub.deliver(DecodedFrame(avatar_frame("s", 1)), 0, 3_000_000)
     hub.sweep(3_000_001 + STALLED_US, ignore)
     assert [m["type"] for m in sink.messages] == ["stalled", "avatar_frame", "stalled"]
 
@@ -137,7 +138,7 @@ def test_viewers_are_told_of_the_end_once_the_last_frames_are_through():
     hub, viewers, _ = hub_with(sink)
     closed = []
     hub.end("s")
-    hub.deliver(avatar_frame("s", 1), 0, 1_000_000)
+    hub.deliver(DecodedFrame(avatar_frame("s", 1)), 0, 1_000_000)
     for now in (STALLED_US, 1_000_000 + STALLED_US, 1_000_001 + STALLED_US):
         hub.sweep(now, lambda *close: closed.append(close))
     assert [(viewer, code) for viewer, code, _ in closed] == [(viewers[0], CloseCode.SESSION_ENDED)]

@@ -1,0 +1,207 @@
+"""Frames as they stand in the log: what every viewer needs is read at once, the rest when somebody asks for it.
+
+A frame has one byte layout up to its number (:mod:`schemas.bulk`), and the packed form that viewers get holds the
+same bytes in another order. So a frame on its way from the log to a viewer is checked and cut, not decoded: that
+costs a fifth. What does not match the layout (an older schema, another framing) is decoded.
+"""
+
+import struct
+from typing import Final, Protocol
+
+from egress.packed import DISCONTINUITY, FACE_LIVE, SPEECH_LIVE, VERSION, VISEME_MOUTH, pack
+from egress.projection import Instants
+from schemas.bulk import derive_layout
+from schemas.codec import Codec
+from schemas.records import AvatarFrame
+
+_HEAD: Final = struct.Struct("<BBBxIqf")
+"""A packed frame up to ``fused``; ``relayed`` follows, and then what the log says."""
+
+_RELAYED: Final = struct.Struct("<f")
+_EIGHT_BYTES: Final = 0x0080808080808080
+_CONTINUED: Final = 0x8080808080808080
+VARINT_BYTES: Final = 4
+"""A frame's number in Avro has no more: that is 51 days of 30 a second. Later ones are decoded."""
+LONGEST_NAME: Final = 63
+"""So that its length takes one byte; an edge's session ids have 24."""
+
+
+class Frame(Protocol):
+    """One frame of a session."""
+
+    @property
+    def session_id(self) -> str: ...
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def captured_at_us(self) -> int: ...
+    def record(self) -> AvatarFrame:
+        """All of it."""
+        ...
+
+    def packed(self, instants: Instants) -> bytes:
+        """What :func:`egress.packed.pack` makes of it."""
+        ...
+
+
+class DecodedFrame:
+    """A frame that has been decoded."""
+
+    __slots__ = ("_record", "captured_at_us", "sequence", "session_id")
+
+    def __init__(self, record: AvatarFrame) -> None:
+        self._record = record
+        self.session_id = record.session_id
+        self.sequence = record.sequence
+        self.captured_at_us = record.captured_at_us
+
+    def record(self) -> AvatarFrame:
+        return self._record
+
+    def packed(self, instants: Instants) -> bytes:
+        return pack(self._record, instants)
+
+
+class LogFrame:
+    """A frame whose bytes are known to match the layout."""
+
+    __slots__ = ("_cuts", "_flags", "_value", "captured_at_us", "sequence", "session_id")
+
+    def __init__(
+        self, value: bytes, cuts: "Cuts", flags: int, *, captured_at_us: int, sequence: int, session_id: str
+    ) -> None:
+        self._value = value
+        self._cuts = cuts
+        self._flags = flags
+        self.captured_at_us = captured_at_us
+        self.sequence = sequence
+        self.session_id = session_id
+
+    def record(self) -> AvatarFrame:
+        return self._cuts.codec.decode(AvatarFrame, self._value)
+
+    def packed(self, instants: Instants) -> bytes:
+        captured_us, session = self.captured_at_us, self.session_id.encode()
+        return b"".join(
+            (
+                _HEAD.pack(
+                    VERSION,
+                    self._flags,
+                    len(session),
+                    self.sequence,
+                    captured_us,
+                    (instants.fused_at_us - captured_us) / 1_000,
+                ),
+                _RELAYED.pack((instants.relayed_at_us - captured_us) / 1_000),
+                *[self._value[cut] for cut in self._cuts.body],
+                session,
+            )
+        )
+
+
+class Cuts:
+    """Where the parts of a frame lie in its bytes."""
+
+    def __init__(self, codec: Codec) -> None:
+        self.codec = codec
+        self.prefix = codec.prefix(AvatarFrame)
+        layout = derive_layout("AvatarFrame", self.prefix)
+        assert layout.dtype.fields is not None
+        self.size = layout.dtype.itemsize
+        place = {name: (int(at), kind.itemsize) for name, (kind, at, *_) in layout.dtype.fields.items()}
+
+        def cut(first: str, last: str = "") -> slice:
+            at, size = place[last or first]
+            return slice(place[first][0], at + size)
+
+        self.captured = cut("captured_at_us")
+        self.markers = [
+            (at, value)
+            for at, value in zip(layout.marker_at.tolist(), layout.marker.tolist(), strict=True)
+            if at >= len(self.prefix)
+        ]
+        self.flags = cut("discontinuity", "viseme_mouth")
+        assert self.flags.stop - self.flags.start == 4
+        self.rest = cut("closed_by_max_wait", "mapping")
+        assert self.rest.stop - self.rest.start == 2
+        assert self.rest.stop == self.size
+        # In the order of the packed form; levels and action units, blendshapes and visemes are neighbours in both.
+        self.body = (
+            cut("face_hops_ms"),
+            cut("speech_hops_ms"),
+            cut("emotions"),
+            cut("levels", "aus"),
+            cut("blendshapes", "visemes"),
+            cut("affect"),
+            cut("angles"),
+        )
+
+
+_FLAGS: Final = {
+    bytes((jump, face, speech, mouth)): DISCONTINUITY * jump
+    | FACE_LIVE * face
+    | SPEECH_LIVE * speech
+    | VISEME_MOUTH * mouth
+    for jump in (0, 1)
+    for face in (0, 1)
+    for speech in (0, 1)
+    for mouth in (0, 1)
+}
+_RESTS: Final = frozenset(bytes((early, mapping)) for early in (0, 1) for mapping in (0, 2, 4))
+"""``closed_by_max_wait`` and ``mapping``: enumerations are zigzag."""
+_LENGTHS: Final = tuple(bytes((2 * length,)) for length in range(LONGEST_NAME + 1))
+
+
+class FrameReader:
+    """Reads values of the topic ``avatar.frames``."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self._cuts = Cuts(codec)
+
+    def read(self, value: bytes | None) -> Frame:
+        """The frame in ``value``; raises DecodeError."""
+        return (value and self._cut(value)) or DecodedFrame(self._codec.decode(AvatarFrame, value))
+
+    def _cut(self, value: bytes) -> LogFrame | None:
+        """None: the bytes are not laid out as expected."""
+        cuts = self._cuts
+        size = cuts.size
+        if len(value) < size + 2 or not value.startswith(cuts.prefix) or value[cuts.rest] not in _RESTS:
+            return None
+        for at, marker in cuts.markers:
+            if value[at] != marker:
+                return None
+        flags = _FLAGS.get(value[cuts.flags])
+        captured = int.from_bytes(value[cuts.captured], "little")
+        if flags is None or captured & _CONTINUED != _EIGHT_BYTES or captured & 1:
+            return None
+        sequence, shift, at = 0, 0, size
+        for byte in value[size : size + VARINT_BYTES]:
+            sequence |= (byte & 0x7F) << shift
+            shift += 7
+            at += 1
+            if byte < 0x80:
+                break
+        else:
+            return None
+        name = value[at + 1 :]
+        if sequence & 1 or len(name) > LONGEST_NAME or value[at : at + 1] != _LENGTHS[len(name)] or not name.isascii():
+            return None
+        return LogFrame(
+            value,
+            cuts,
+            flags,
+            captured_at_us=_eight_bytes(captured),
+            sequence=sequence >> 1,
+            session_id=name.decode("ascii"),
+        )
+
+
+def _eight_bytes(x: int) -> int:
+    """A zigzag varint of eight bytes, not negative: see :func:`schemas.bulk.read_instants`."""
+    x &= 0x7F7F7F7F7F7F7F7F
+    x = (x & 0x007F007F007F007F) | ((x & 0x7F007F007F007F00) >> 1)
+    x = (x & 0x00003FFF00003FFF) | ((x & 0x3FFF00003FFF0000) >> 2)
+    x = (x & 0x000000000FFFFFFF) | ((x & 0x0FFFFFFF00000000) >> 4)
+    return x >> 1

@@ -21,7 +21,7 @@ demo: setup ## Set everything up and run the whole product (ARGS="--headless-sec
 setup: .stamps/python .stamps/web ## Install the product: Python packages, web page, Kafka's jars, models, sample
 	@$(BIN)/affectstream setup
 
-setup-dev: .stamps/python-dev .stamps/web .stamps/browser ## Install what the tests need besides
+setup-dev: .stamps/python-dev .stamps/web .stamps/browser .stamps/redis ## Install what the tests need besides
 	@$(BIN)/affectstream setup
 
 test: setup-dev ## Set everything up and run every check and test
@@ -88,4 +88,12 @@ $(BIN)/uv:
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing Chromium"; apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium libgl1-mesa-dri >/dev/null; \
 	  else echo "Chromium is missing: the browser tests will be skipped (install it, or set CHROMIUM=/path)"; fi; fi
+	@mkdir -p .stamps && touch $@
+
+# What edges share of sessions is tested against a real Redis (or Valkey).
+.stamps/redis:
+	@if ! command -v redis-server >/dev/null && ! command -v valkey-server >/dev/null; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing Redis"; apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server >/dev/null; \
+	  else echo "redis-server is missing: tests of what edges share will be skipped (Debian: apt-get install redis-server)"; fi; fi
 	@mkdir -p .stamps && touch $@

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -26,6 +26,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from client.errors import ClientError, ConnectionRefused, SessionRefused
 from client.lanes import LIVE_AUDIO_MESSAGES, LIVE_VIDEO_MESSAGES, RECORDED_MESSAGES, Lane, LaneCounts
+from client.pace import Pace
+from client.places import Places, keeping_alive
 from client.watch import watch
 from schemas.close_codes import FINAL, CloseCode
 from schemas.features import face_payload, speech_payload
@@ -71,10 +73,18 @@ class Session:
     """
 
     def __init__(
-        self, server: str, opened: Opened, timeline: Timeline, clock: Callable[[], int] = wall_clock_us
+        self,
+        server: str | Sequence[str],
+        opened: Opened,
+        timeline: Timeline,
+        clock: Callable[[], int] = wall_clock_us,
+        *,
+        egress: Sequence[str] = (),
     ) -> None:
-        self.server = server
+        self.servers = (server,) if isinstance(server, str) else tuple(server)
         self.opened = opened
+        self._egress = tuple(egress)
+        self._places = Places(opened.media_url, self.servers if len(self.servers) > 1 else ())
         self.timeline = timeline
         self.notices: list[Mapping[str, Any]] = []
         """The latest notices of the service, for instance of refused items; at most 100."""
@@ -91,6 +101,9 @@ class Session:
             "drop_oldest" if live else "wait",
             keep_unacknowledged=not live,
         )
+        self._pace = Pace()
+        self.pictures_skipped = 0
+        """Pictures that were not sent because the service, which is busy, asked for fewer."""
         self._says: list[str] = []
         self._work = asyncio.Event()
         self._progress = asyncio.Event()
@@ -104,8 +117,9 @@ class Session:
     @classmethod
     async def create(
         cls,
-        server: str,
+        server: str | Sequence[str],
         *,
+        egress: Sequence[str] = (),
         audio: bool = False,
         video: bool = False,
         store_raw: bool = False,
@@ -123,7 +137,8 @@ class Session:
     ) -> "Session":
         """Start a session with the consent given (``audio``, ``video``, ``store_raw``: none by default).
 
-        ``server`` is the ingest edge's address, for instance ``http://127.0.0.1:8420``. ``timeline`` "live": times are
+        ``server`` is the ingest edge's address, for instance ``http://127.0.0.1:8420``; with several, the session goes
+        on at the next one when one is lost (``egress``: the same for its frames). ``timeline`` "live": times are
         the machine's clock; "recorded": times are those of the recording from 0, and the speed of sending is free.
         ``calibration`` is what is known of the person's face: "au_neutral" and "au_gain" by Action Unit, for instance
         {"au_neutral": {"AU04": 0.2}}; without it, the neutral face is learned. ``face_on_device`` and
@@ -144,13 +159,13 @@ class Session:
             "experiments": experiments,
             "on_device": {"face": face_on_device, "speech": speech_on_device},
         }
-        async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S, trust_env=False) as http:
-            answer = await http.post(f"{server.rstrip('/')}/v1/sessions", json=body)
+        servers = (server,) if isinstance(server, str) else tuple(server)
+        answer = await _ask(servers, "POST", "/v1/sessions", json=body)
         if answer.status_code != 201:
             raise _refusal(answer)
         found = answer.json()
         opened = Opened(**{name: found[name] for name in Opened.__dataclass_fields__})
-        return cls(server, opened, timeline, clock)
+        return cls(servers, opened, timeline, clock, egress=egress)
 
     @property
     def session_id(self) -> str:
@@ -197,7 +212,7 @@ class Session:
             self._check()
             if not self._connected.is_set():
                 await self.close()
-                raise ClientError(f"{self.opened.media_url} could not be reached within {deadline_s:g} s")
+                raise ClientError(f"{self._places.url} could not be reached within {deadline_s:g} s")
         finally:
             waiting.cancel()
 
@@ -217,16 +232,15 @@ class Session:
         return await self._put(self._audio, MediaKind.OPUS, captured_at_us, packet)
 
     async def send_jpeg(self, jpeg: bytes, captured_at_us: int | None = None) -> int:
-        """Send a picture of at most 100 kB; returns its sequence.
+        """Send a picture of at most 100 kB; returns its sequence, or -1 if the service wants no picture now.
 
-        Live: a picture that waits gives way to this one, and is counted. Recorded: waits for room.
+        Live: a picture that waits gives way to this one, and is counted; while the service is busy it asks for fewer
+        (``pictures_skipped``). Recorded: waits for room.
         Raises ConnectionRefused if the connection was closed for good, ValueError if the picture is too large.
         """
         if len(jpeg) > MAX_PICTURE_BYTES:
             raise ValueError(f"a picture of {len(jpeg)} bytes: at most {MAX_PICTURE_BYTES} are taken")
-        return await self._put(
-            self._video, MediaKind.JPEG, self._clock() if captured_at_us is None else captured_at_us, jpeg
-        )
+        return await self._put_picture(MediaKind.JPEG, captured_at_us, jpeg)
 
     async def send_face(
         self, signal: FaceSignal, *, engine: str, captured_at_us: int | None = None, inference_us: int = 0
@@ -237,8 +251,7 @@ class Session:
         Raises ValueError if a field does not fit; the service checks the rest.
         """
         payload = face_payload(signal, engine=engine, inference_us=inference_us)
-        at_us = self._clock() if captured_at_us is None else captured_at_us
-        return await self._put(self._video, MediaKind.FACE_FEATURES, at_us, payload)
+        return await self._put_picture(MediaKind.FACE_FEATURES, captured_at_us, payload)
 
     async def send_speech(
         self, signal: SpeechSignal, *, engine: str, ended_at_us: int | None = None, inference_us: int = 0
@@ -289,11 +302,7 @@ class Session:
     async def delete(self) -> None:
         """End the session over HTTP at once; what waits is not sent."""
         self._ending = True
-        async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S, trust_env=False) as http:
-            answer = await http.delete(
-                f"{self.server.rstrip('/')}/v1/sessions/{self.session_id}",
-                headers={"Authorization": f"Bearer {self._token}"},
-            )
+        answer = await _ask(self.servers, "DELETE", f"/v1/sessions/{self.session_id}", headers=self._headers())
         if answer.status_code != 204:
             raise _refusal(answer)
         self._ended.set()
@@ -305,11 +314,8 @@ class Session:
         Ask the person to look into the camera with a relaxed face for the session's ``calibration_seconds``. Raises
         SessionRefused, for instance if the session is over, or httpx.HTTPError if the service cannot be reached.
         """
-        async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S, trust_env=False) as http:
-            answer = await http.post(
-                f"{self.server.rstrip('/')}/v1/sessions/{self.session_id}/calibration/reset",
-                headers={"Authorization": f"Bearer {self._token}"},
-            )
+        path = f"/v1/sessions/{self.session_id}/calibration/reset"
+        answer = await _ask(self.servers, "POST", path, headers=self._headers())
         if answer.status_code != 200:
             raise _refusal(answer)
         return int(answer.json()["captured_at_us"])
@@ -321,9 +327,12 @@ class Session:
         """
         if self.opened.avatar_url is None:
             raise ValueError("the service did not say where its egress is: set AFFECTSTREAM_PUBLIC_EGRESS_URL there")
-        return watch(self.opened.avatar_url, self._token, wire=wire, ended=self._ended)
+        return watch(Places(self.opened.avatar_url, self._egress), self._token, wire=wire, ended=self._ended)
 
     # Behind the scenes.
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token}"}
 
     def _check(self) -> None:
         """Raise what ended the connection for good, if anything did."""
@@ -331,6 +340,14 @@ class Session:
             error = self._link.exception()
             if error is not None:
                 raise error
+
+    async def _put_picture(self, kind: MediaKind, captured_at_us: int | None, payload: bytes) -> int:
+        now_us = self._clock()
+        if not self._pace.wanted(now_us):
+            self._check()
+            self.pictures_skipped += 1
+            return -1
+        return await self._put(self._video, kind, now_us if captured_at_us is None else captured_at_us, payload)
 
     async def _put(self, lane: Lane, kind: MediaKind, captured_at_us: int, payload: bytes) -> int:
         self._check()
@@ -356,13 +373,14 @@ class Session:
         while not self._ended.is_set():
             try:
                 async with connect(
-                    self.opened.media_url,
-                    additional_headers={"Authorization": f"Bearer {self._token}"},
+                    self._places.url,
+                    additional_headers=self._headers(),
                     compression=None,
                     proxy=None,
                     open_timeout=5,
                     close_timeout=1,
                     max_size=65_536,
+                    **keeping_alive(self._places),
                 ) as socket:
                     await self._converse(socket)
             except ConnectionClosed as closed:
@@ -379,6 +397,7 @@ class Session:
                 log.info("media connection cannot be made, trying again: %s", error)
             finally:
                 self._connected.clear()
+            self._places.failed()
             await asyncio.sleep(delay_s)
             delay_s = min(LAST_RETRY_S, delay_s * 2)
 
@@ -388,6 +407,7 @@ class Session:
         received = welcome.get("received", {})
         self._audio.reconnected(received.get("audio"))
         self._video.reconnected(received.get("video"))
+        self._pace.ask(None)
         self.reconnects += 1
         self._connected.set()
         self._probed.clear()
@@ -435,9 +455,23 @@ class Session:
                 if message.get(name) is False:
                     lane.clear()
             self._progress.set()
+        elif kind == "rate":
+            self._pace.ask(message.get("video_per_s"))
         elif kind == "notice":
             log.warning("notice: %s", message.get("message"))
             self.notices = [*self.notices[-99:], message]
+
+
+async def _ask(servers: Sequence[str], method: str, path: str, **how: Any) -> httpx.Response:
+    """The answer of the first server that can be reached; raises httpx.HTTPError if none can."""
+    last: httpx.TransportError | None = None
+    async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S, trust_env=False) as http:
+        for server in servers:
+            try:
+                return await http.request(method, server.rstrip("/") + path, **how)
+            except httpx.TransportError as error:
+                last = error
+    raise last or ValueError("no server was named")
 
 
 def _refusal(answer: httpx.Response) -> SessionRefused:

@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
 from client.errors import ConnectionRefused
+from client.places import Places, keeping_alive
 from schemas.close_codes import FINAL, CloseCode
 
 log = logging.getLogger(__name__)
@@ -22,9 +23,9 @@ AFTER_END_S: Final = 2.0
 
 
 async def watch(
-    url: str, token: str, *, wire: Literal["json", "cbor"] = "json", ended: asyncio.Event | None = None
+    url: str | Places, token: str, *, wire: Literal["json", "cbor"] = "json", ended: asyncio.Event | None = None
 ) -> AsyncIterator[dict[str, Any]]:
-    """The messages of the session at ``url`` (its ``avatar_url``) as they come.
+    """The messages of the session at ``url`` (its ``avatar_url``, or that at several servers) as they come.
 
     First a ``welcome`` for each connection; then ``avatar_frame`` and ``emotion_update``, each sequence once and in
     rising order across reconnects; ``skipped`` where this client was too slow, ``stalled`` where the session is
@@ -33,17 +34,19 @@ async def watch(
     Raises ConnectionRefused if the service closes the connection for good.
     """
     newest = {"avatar_frame": -1, "emotion_update": -1}
+    places = Places(url) if isinstance(url, str) else url
     delay_s = FIRST_RETRY_S
     while True:
         try:
             async with connect(
-                url,
+                places.url,
                 additional_headers={"Authorization": f"Bearer {token}"},
                 subprotocols=[Subprotocol(f"affectstream.{wire}")],
                 compression=None,
                 proxy=None,
                 open_timeout=5,
                 close_timeout=1,
+                **keeping_alive(places),
             ) as socket:
                 delay_s = FIRST_RETRY_S
                 while True:
@@ -72,5 +75,6 @@ async def watch(
             log.info("avatar connection cannot be made, trying again: %s", error)
         if ended is not None and ended.is_set():
             return
+        places.failed()
         await asyncio.sleep(delay_s)
         delay_s = min(LAST_RETRY_S, delay_s * 2)

@@ -214,6 +214,9 @@ def _add_sessions(app: FastAPI, edge: Edge) -> None:
         if not edge.ready or edge.broker_away():
             edge.rejected("broker_unavailable")
             raise _unavailable("the edge does not reach Kafka")
+        if edge.full:
+            edge.rejected("overloaded")
+            raise _unavailable("the edge has as much to do as it can")
         if len(edge.sessions) >= MAX_SESSIONS:
             edge.rejected("too_many_sessions")
             raise _unavailable(f"the edge holds {MAX_SESSIONS} sessions")
@@ -356,7 +359,7 @@ def _add_media(app: FastAPI, edge: Edge) -> None:
             _check_origin(edge, socket.headers)
             grant = _grant(edge, socket.headers, socket.query_params.get("token"))
             grant.require(session_id, "manage")
-            session = edge.take_up(grant)
+            session = await edge.sharing.arrive(grant)
         except Problem as problem:
             await close(socket, CloseCode.FORBIDDEN, f"{problem.title}: {problem.detail}")
             return

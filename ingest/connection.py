@@ -145,7 +145,12 @@ class Connection:
         # The sender of a recording waits for acknowledgements; a live one needs them only after a break.
         pause_s = ACK_RECORDED_S if session.grant.timeline == "recorded" else ACK_LIVE_S
         since_probe_s, told = 0.0, None
+        asked: float | None = None
         while True:
+            asking = self._edge.pictures_asked_per_s() if session.grant.timeline == "live" else None
+            if asking != asked:
+                await self._send({"type": "rate", "video_per_s": asking})
+                asked = asking
             acknowledged = {name: session.acknowledged.get(modality) for modality, name in WIRE_NAMES.items()}
             if acknowledged != told:
                 await self._send({"type": "ack", **acknowledged})
@@ -200,8 +205,7 @@ class Connection:
         except FramingError as error:
             edge.note(session.session_id, "", Outcome.MALFORMED)
             raise Closing(CloseCode.MALFORMED, f"malformed media message: {error}") from error
-        modality = Modality.SPEECH if media.is_audio else Modality.FACE
-        edge.metrics.count("bytes_in_total", len(data), modality=modality.value)
+        edge.bytes_in[Modality.SPEECH if media.is_audio else Modality.FACE](len(data))
         await self.admitting(self.intake.take(media, received_us))
 
     async def admitting(self, taking: Awaitable[None]) -> None:

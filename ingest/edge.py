@@ -7,11 +7,14 @@ from typing import Final, Protocol
 
 from ingest.courier import Courier
 from ingest.features import FeatureWriter
+from ingest.headroom import Headroom, Load, Shedding, asked_per_s
 from ingest.outbox import Outbox
 from ingest.sessions import Ending, Session, SessionOver, Sessions
+from ingest.sharing import Sharing
 from runtime.clock import Clock
 from runtime.erasures import Erasures
 from runtime.errors import BrokerError, QueueFull
+from runtime.eventloop import looks
 from runtime.kafka import Ledger, Publisher
 from runtime.keystore import PURPOSE_OF, KeyRing, key_store
 from runtime.logs import session_tag
@@ -38,6 +41,7 @@ from schemas.vocabulary import Modality, Outcome, Stage
 log = logging.getLogger(__name__)
 
 HOUSEKEEPING_S: Final = 0.25
+LOOK_S: Final = 0.1
 LEDGER_S: Final = 1.0
 ACKNOWLEDGEMENT_S: Final = 5.0
 BROKER_AWAY_US: Final = 10_000_000
@@ -83,11 +87,14 @@ class Edge:
         self.tokens = Tokens(settings.token_key)
         self.sessions = sessions or Sessions()
         self.experiments = experiments or Catalogue()
+        self.headroom = Headroom()
         store = key_store(settings.data_dir)
         self.keys = KeyRing(store)
         self._erasures = Erasures(store)
         self.connections: dict[str, Connection] = {}
+        self.sharing = Sharing(self)
         self._outboxes: dict[str, Outbox] = {}
+        self.bytes_in = {each: metrics.counter("bytes_in_total", modality=each.value) for each in Modality}
         self.ready = False
         self._publisher = Publisher(settings, metrics)
         self.courier = Courier(self._publisher, clock)
@@ -111,6 +118,38 @@ class Edge:
     def rejected(self, reason: str) -> None:
         """Count a request or connection that was refused."""
         self.metrics.count("rejected_total", reason=reason)
+
+    def keeps_picture(self, session: Session, now_us: int) -> bool:
+        """Whether a picture, or features of one, that comes now is taken; those of recordings always are."""
+        shedding = self.headroom.shedding
+        if shedding is Shedding.NOTHING or session.grant.timeline != "live":
+            return True
+        return session.pictures.keep(shedding, now_us)
+
+    @property
+    def full(self) -> bool:
+        """Whether the edge has no headroom for new sessions."""
+        return self.headroom.shedding >= Shedding.SESSIONS
+
+    def pictures_asked_per_s(self) -> float | None:
+        """How many pictures a second clients should send at most; None: as many as they like."""
+        return asked_per_s(self.headroom.shedding)
+
+    async def watch_headroom(self) -> None:
+        """Measure what the edge has left, and act on it; runs until cancelled."""
+        before = Shedding.NOTHING
+        async for look in looks(LOOK_S):
+            load = Load(look.lag_s, look.cpu, self._publisher.fullness())
+            shedding = self.headroom.look(load, self.clock.now_us())
+            self.metrics.set("edge_pressure", self.headroom.pressure)
+            if shedding is not before:
+                self.metrics.set("edge_shedding", shedding)
+                log.warning(
+                    "shedding %s now (was %s): pressure %.2f, loop %.0f ms late, %.0f %% of a core, queue %.0f %% full",
+                    shedding.name.lower(), before.name.lower(), self.headroom.pressure,
+                    load.lag_s * 1e3, load.cpu * 1e2, load.queue * 1e2,
+                )  # fmt: skip
+                before = shedding
 
     def broker_away(self) -> bool:
         """Whether the broker has not answered for so long that media is not taken any more."""
@@ -183,10 +222,21 @@ class Edge:
             return False
         self._outboxes.pop(session_id, None)
         log.info("session %s ends: %s", session_tag(session_id), reason)
+        self.sharing.ended(session_id, reason)
         connection = self.connections.get(session_id)
         if connection is not None:
             connection.session_ended(reason)
         return True
+
+    def let_go(self, session_id: str, reason: EndReason | None = None) -> None:
+        """Another edge serves the session now, or has ended it for ``reason``: hold it no longer."""
+        connection = self.connections.get(session_id)
+        if connection is not None and reason is not None:
+            connection.session_ended(reason)
+        elif connection is not None:
+            connection.replaced()
+        self.sessions.release(session_id)
+        self._outboxes.pop(session_id, None)
 
     def event(
         self, session: Session, kind: ClientEventKind, received_us: int, client_id: str, *, detail: str | None = None
@@ -283,8 +333,7 @@ class Edge:
             now = self.clock.now_us()
             if self.keys.refresh():
                 self._end_erased()
-            for session_id, reason in self.sessions.overdue(now):
-                self.end_session(session_id, reason)
+            await self._end_overdue(now)
             for ending in self.sessions.endings_due(now):
                 self._publish_ending(ending)
             self.metrics.set("sessions_active", len(self.sessions))
@@ -292,6 +341,15 @@ class Edge:
             if since_ledger >= LEDGER_S:
                 since_ledger = 0.0
                 await self._write_ledger()
+
+    async def _end_overdue(self, now_us: int) -> None:
+        overdue = self.sessions.overdue(now_us)
+        foreign = await self.sharing.foreign([session_id for session_id, _ in overdue])
+        for session_id, reason in overdue:
+            if session_id in foreign:
+                self.let_go(session_id)
+            else:
+                self.end_session(session_id, reason)
 
     def _end_erased(self) -> None:
         """End sessions that were erased elsewhere; what waits of them is dropped."""
@@ -316,3 +374,4 @@ class Edge:
         await self._write_ledger()
         await asyncio.to_thread(self._publisher.flush, 10.0)
         self.courier.close()
+        await self.sharing.close()

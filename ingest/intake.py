@@ -76,6 +76,11 @@ class Intake:
             msg = f"features of {modality} are taken of sessions only that were started with on_device.{modality}"
             raise Refused(Outcome.ON_DEVICE, msg)
 
+    def _check_headroom(self, modality: Modality, now_us: int) -> None:
+        """Raise Refused if the edge gives this picture up, as it has too much to do."""
+        if modality is Modality.FACE and not self._edge.keeps_picture(self._session, now_us):
+            raise Refused(Outcome.SHED, "the service is busy: it takes fewer pictures for a while")
+
     def _check_consent(self, modality: Modality) -> None:
         if not self._session.consent.allows(modality):
             raise Refused(Outcome.NO_CONSENT, f"no consent was given for {WIRE_NAMES[modality]}")
@@ -86,11 +91,23 @@ class Intake:
         Raises TooManyRefused and BrokerStalled.
         """
         modality = Modality.SPEECH if media.is_audio else Modality.FACE
-        if media.is_features:
-            admission, check = self._admit_features(media, modality, received_us), self.check_features_wanted
-        else:
-            admission, check = self._admit(media, modality, received_us), self.check_wanted
-        await self._settle(modality, media.sequence, received_us, admission, check)
+        if not media.is_features:
+            admission = self._admit(media, modality, received_us)
+            await self._settle(modality, media.sequence, received_us, admission, self.check_wanted)
+            return
+        try:
+            item = self._features(media, modality, received_us)
+        except Refused as refused:
+            await self._refuse(modality, media.sequence, received_us, refused)
+            return
+        if not self._room(item):
+            await self._wait_for_room(item)
+            try:
+                self.check_features_wanted(modality)
+            except Refused as refused:  # withdrawn while it waited
+                self._edge.note(self._session.session_id, modality.value, refused.outcome, media.sequence)
+                return
+        self._outbox.put(item)
 
     async def take_placed(self, media: Placed) -> None:
         """The same for media that this edge decoded itself and timed on its own clock."""
@@ -123,10 +140,7 @@ class Intake:
         try:
             item = await admission
         except Refused as refused:
-            edge.note(session.session_id, modality.value, refused.outcome, sequence)
-            await self._notice(refused.outcome.value, WIRE_NAMES[modality], sequence, str(refused))
-            if not session.admission.tolerates_fault(received_us):
-                raise TooManyRefused(refused) from refused
+            await self._refuse(modality, sequence, received_us, refused)
             return
         await self._wait_for_room(item)
         try:
@@ -135,6 +149,15 @@ class Intake:
             edge.note(session.session_id, modality.value, refused.outcome, sequence)
             return
         self._outbox.put(item)
+
+    async def _refuse(self, modality: Modality, sequence: int, received_us: int, refused: Refused) -> None:
+        """Note what was refused, and tell the client; raises TooManyRefused."""
+        self._edge.note(self._session.session_id, modality.value, refused.outcome, sequence)
+        await self._notice(refused.outcome.value, WIRE_NAMES[modality], sequence, str(refused))
+        if refused.outcome is Outcome.SHED:
+            return  # no fault of the client's
+        if not self._session.admission.tolerates_fault(received_us):
+            raise TooManyRefused(refused) from refused
 
     async def _admit(self, media: MediaMessage, modality: Modality, received_us: int) -> Item:
         """The item to forward; raises Refused. Consent comes first: nothing else looks into what may not be seen."""
@@ -174,6 +197,7 @@ class Intake:
     ) -> tuple[int, int]:
         """Width and height, (0, 0) of sound; raises Refused."""
         self.check_wanted(modality)
+        self._check_headroom(modality, received_us)
         self._session.admission.check_rate(modality, len(payload), received_us)
         size = check_kind(kind, payload)
         if sequence <= self._session.last_sequence.get(modality, -1):
@@ -232,10 +256,11 @@ class Intake:
             return Item(modality, sequence, MEDIA_AUDIO, chunk)
         return Item(modality, sequence, MEDIA_VIDEO, picture)
 
-    async def _admit_features(self, media: MediaMessage, modality: Modality, received_us: int) -> Item:
+    def _features(self, media: MediaMessage, modality: Modality, received_us: int) -> Item:
         """Features as the signal that a worker would have made of the media; raises Refused."""
         session, writer = self._session, self._edge.features
         self.check_features_wanted(modality)
+        self._check_headroom(modality, received_us)
         session.admission.check_rate(modality, len(media.payload), received_us)
         features = read_face(media.payload) if modality is Modality.FACE else read_speech(media.payload)
         if media.sequence <= session.last_sequence.get(modality, -1):

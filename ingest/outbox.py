@@ -76,7 +76,7 @@ class Outbox:
         replaced = self._lanes[item.modality].mailbox.put(item)
         if replaced is not None:
             self._settle(replaced, Outcome.REPLACED_BY_NEWER)
-        self._pump()
+        self._pump(self._lanes[item.modality])
 
     def give_up(self, modality: Modality, outcome: Outcome) -> int:
         """Drop what waits, with this outcome; returns how many items that was."""
@@ -85,23 +85,23 @@ class Outbox:
             self._settle(item, outcome)
         return len(dropped)
 
-    def _pump(self) -> None:
-        for lane in self._lanes.values():
-            while (item := lane.next_to_send()) is not None:
-                value = item.value(self._clock.now_us())
-                try:
-                    self._courier.send(item.topic, self._session.session_id, value, partial(self._delivered, item))
-                except QueueFull:
-                    lane.settled()
-                    self._settle(item, Outcome.BROKER_UNAVAILABLE)
+    def _pump(self, lane: Lane[Item]) -> None:
+        while (item := lane.next_to_send()) is not None:
+            value = item.value(self._clock.now_us())
+            try:
+                self._courier.send(item.topic, self._session.session_id, value, partial(self._delivered, item))
+            except QueueFull:
+                lane.settled()
+                self._settle(item, Outcome.BROKER_UNAVAILABLE)
 
     def _delivered(self, item: Item, acknowledged: bool) -> None:
-        self._lanes[item.modality].settled()
+        lane = self._lanes[item.modality]
+        lane.settled()
         if acknowledged:
             self._session.acknowledged[item.modality] = item.sequence
         self._settle(item, Outcome.USED if acknowledged else Outcome.BROKER_UNAVAILABLE)
         self.progress.set()
-        self._pump()
+        self._pump(lane)
 
     def _settle(self, item: Item, outcome: Outcome) -> None:
         self._note(self._session.session_id, item.modality.value, outcome, item.sequence)

@@ -85,6 +85,8 @@ async def serve(role: Role, listener: socket.socket, feed: FeedOf | None = None)
         serving,
         asyncio.create_task(_until_stopped(role)),
         asyncio.create_task(edge.housekeeping()),
+        asyncio.create_task(edge.watch_headroom()),
+        asyncio.create_task(edge.sharing.run()),
         asyncio.create_task(_until_broker_answers(role, edge)),
     ]
     log.info("listening on http://%s:%d", *listener.getsockname()[:2])

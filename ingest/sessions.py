@@ -15,6 +15,7 @@ from ingest.admission import RECORDED_SPEED, Admission, Rates
 from ingest.clockmap import LiveTimeline, RecordedTimeline, Timeline
 from ingest.consent import Consent
 from ingest.features import HopGrid
+from ingest.headroom import Pictures
 from runtime.rates import TokenBucket
 from runtime.tokens import Grant, Scope
 from schemas.records import EndReason
@@ -58,6 +59,8 @@ class Session:
     """The end of the newest media taken, on the edge's clock."""
     hops: HopGrid = field(default_factory=HopGrid)
     """Where hops of speech lie that the client analysed itself."""
+    pictures: Pictures = field(default_factory=Pictures)
+    """Which of its pictures are kept when the edge has too much to do."""
     events: int = 0
 
     @property
@@ -68,6 +71,13 @@ class Session:
     def on_device(self, modality: Modality) -> bool:
         """Whether the client analyses this modality itself: then features of it are taken, and media of it is not."""
         return ON_DEVICE[modality] in self.grant.scopes
+
+    def go_on(self, received: Mapping[str, int]) -> None:
+        """Take up where another edge was, by modality; what this edge knows better is left."""
+        for modality in Modality:
+            sequence = received.get(modality.value, -1)
+            if sequence > self.last_sequence.get(modality, -1):
+                self.last_sequence[modality] = self.acknowledged[modality] = sequence
 
     def in_order(self, modality: Modality, sequence: int) -> bool:
         """Whether ``sequence`` rises; if so, it is the newest from now on."""
@@ -138,6 +148,10 @@ class Sessions:
                 fairness=consent.fairness,
             )
         return session
+
+    def release(self, session_id: str) -> None:
+        """Hold the session no longer: another edge serves it, and will end it."""
+        self._live.pop(session_id, None)
 
     def connected(self, session: Session) -> None:
         """One more connection serves the session."""

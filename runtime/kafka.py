@@ -285,6 +285,10 @@ class Publisher:
         """Records that wait for an acknowledgement."""
         return len(self._producer)
 
+    def fullness(self) -> float:
+        """Share of the queue that is taken, by records: 1 is where :meth:`send` raises QueueFull."""
+        return len(self._producer) / PRODUCER_QUEUE_RECORDS
+
     def flush(self, timeout_s: float = 120.0) -> None:
         """Return when every record sent so far is acknowledged; raise DeliveryFailed otherwise."""
         if self._quiet:

@@ -33,6 +33,9 @@ Name = Literal[
     "discontinuities_total",
     "fusion_lag_seconds",
     "sessions_freed_total",
+    "edge_pressure",
+    "sessions_taken_over_total",
+    "edge_shedding",
 ]
 
 LATENCY_BUCKETS: Final = (
@@ -74,6 +77,13 @@ METRICS: Final[Mapping[Name, Definition]] = {
     "signals_total": Definition("counter", "Signals by what fusion made of them.", ("outcome",)),
     "discontinuities_total": Definition("counter", "Frames that follow skipped ticks."),
     "fusion_lag_seconds": Definition("histogram", "From a tick's instant to the closing of the tick."),
+    "sessions_taken_over_total": Definition("counter", "Sessions that another edge served before."),
+    "edge_pressure": Definition(
+        "gauge", "The worst of what the edge measures of itself; from 1 on it gives things up."
+    ),
+    "edge_shedding": Definition(
+        "gauge", "What it gives up: 1 pictures, 2 also their rate, 3 also new sessions; 0 nothing."
+    ),
     "sessions_freed_total": Definition("counter", "Sessions whose state was freed, by why.", ("reason",)),
 }
 

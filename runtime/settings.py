@@ -15,6 +15,7 @@ UNPREFIXED: Final = {
     "KAFKA_BOOTSTRAP_SERVERS": "kafka_bootstrap_servers",
     "CLICKHOUSE_DSN": "clickhouse_dsn",
     "SCHEMA_REGISTRY_URL": "schema_registry_url",
+    "REDIS_URL": "redis_url",
 }
 """Variables whose usual names carry no prefix of ours."""
 
@@ -30,6 +31,9 @@ class Settings(BaseModel):
     kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port, comma-separated.")
     clickhouse_dsn: str = Field("", description="ClickHouse server; empty: embedded (chDB) in data_dir.")
     schema_registry_url: str = Field("", description="Schema Registry; empty: Avro single-object encoding.")
+    redis_url: str = Field(
+        "", repr=False, description="Redis that edges share; empty: each keeps its own state (one edge only)."
+    )
     cache_dir: Path = Field(
         default_factory=lambda: Path.home() / ".cache" / "affectstream", description="Models, Kafka's jars, samples."
     )

@@ -31,6 +31,9 @@ class MediaKind(IntEnum):
     SPEECH_FEATURES = 5
 
 
+_KINDS: Final = {int(kind): kind for kind in MediaKind}
+
+
 class FramingError(ValueError):
     """Bytes that are not a media message; the message says what is wrong with the header."""
 
@@ -70,9 +73,7 @@ def parse(data: bytes) -> MediaMessage:
     kind, flags, reserved, sequence, captured_at_us = HEADER.unpack_from(data)
     if flags or reserved:
         raise FramingError(f"flags {flags} and reserved {reserved} must be 0")
-    try:
-        known = MediaKind(kind)
-    except ValueError as error:
-        msg = f"unknown kind {kind}: 1 is PCM16, 2 Opus, 3 JPEG, 4 face features, 5 speech features"
-        raise FramingError(msg) from error
+    known = _KINDS.get(kind)
+    if known is None:
+        raise FramingError(f"unknown kind {kind}: 1 is PCM16, 2 Opus, 3 JPEG, 4 face features, 5 speech features")
     return MediaMessage(known, sequence, captured_at_us, data[HEADER.size :])

@@ -184,6 +184,7 @@ class Outcome(StrEnum):
     REPLACED_BY_NEWER = "replaced_by_newer"
     UNSUPPORTED = "unsupported"
     BROKER_UNAVAILABLE = "broker_unavailable"
+    SHED = "shed"
     # workers
     STALE = "stale"
     UNDECODABLE = "undecodable"

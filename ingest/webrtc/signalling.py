@@ -36,7 +36,7 @@ def add_whip(app: FastAPI, edge: Edge, peers: Peers, managing: Managing) -> None
             edge.rejected("broker_unavailable")
             raise _unavailable("the edge does not reach Kafka: try again later")
         try:
-            session = edge.take_up(grant)
+            session = await edge.sharing.arrive(grant)
             connection_id, answer = await peers.open(session, parse_offer(sdp))
         except SessionOver as error:
             edge.rejected("session_ended")

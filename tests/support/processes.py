@@ -42,6 +42,10 @@ class RoleProcess:
     def start(self, *, deadline_s: float = 90.0) -> None:
         """Start it and return once it says that it is ready."""
         self.launch()
+        self.wait_ready(deadline_s=deadline_s)
+
+    def wait_ready(self, *, deadline_s: float = 90.0) -> None:
+        """Return once it says that it is ready; it has been launched."""
         eventually(
             self.ready, deadline_s=deadline_s, every_s=0.05, what=lambda: f"{self.role} ready\n{self.log()[-3000:]}"
         )

@@ -100,3 +100,24 @@ def test_resets_are_few_and_not_of_what_is_over():
     sessions.end("s", "deleted", NOW)
     with pytest.raises(SessionOver, match="deleted"):
         sessions.reset_us(grant(), NOW)
+
+
+def test_a_session_that_is_released_is_not_ended():
+    sessions = Sessions()
+    session = sessions.take_up(grant(), NOW)
+    sessions.release(session.session_id)
+    sessions.release("never held")
+    assert len(sessions) == 0
+    assert sessions.endings_due(None) == []
+    assert sessions.end_reason(session.session_id) is None
+    assert sessions.take_up(grant(), NOW) is not session
+
+
+def test_a_session_goes_on_where_another_edge_was():
+    session = Sessions().take_up(grant(), NOW)
+    session.in_order(Modality.FACE, 9)
+    session.go_on({"speech": 41, "face": 7})
+    assert session.last_sequence == {Modality.FACE: 9, Modality.SPEECH: 41}
+    assert session.acknowledged == {Modality.SPEECH: 41}
+    assert not session.in_order(Modality.SPEECH, 41)
+    assert session.in_order(Modality.SPEECH, 42)

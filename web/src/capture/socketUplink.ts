@@ -9,6 +9,7 @@ import { Store } from "../stream/store";
 import { Camera } from "./camera";
 import type { Devices } from "./devices";
 import { Microphone } from "./microphone";
+import { Pace } from "./pace";
 import type { Transport } from "./request";
 import { Sequences } from "./sequences";
 import type { PayloadKind, Sent, Uplink, UplinkState } from "./uplink";
@@ -25,6 +26,7 @@ export class SocketUplink implements Uplink {
 
   readonly #url: string;
   readonly #sequences: Sequences;
+  readonly #pace = new Pace();
   #camera: Camera | null = null;
   #microphone: Microphone | null = null;
   #socket: WebSocket | null = null;
@@ -68,7 +70,11 @@ export class SocketUplink implements Uplink {
 
   /** Whether a picture would be sent now rather than skipped: asked before one is encoded. */
   get wantsPicture(): boolean {
-    return this.#isOpen && (this.#socket?.bufferedAmount ?? 0) < PICTURE_BACKLOG_BYTES;
+    return (
+      this.#isOpen &&
+      this.#pace.wants(wallNowMs()) &&
+      (this.#socket?.bufferedAmount ?? 0) < PICTURE_BACKLOG_BYTES
+    );
   }
 
   sendPicture(jpeg: Uint8Array, capturedAtMs: number): void {
@@ -84,6 +90,11 @@ export class SocketUplink implements Uplink {
   send(kind: PayloadKind, payload: Uint8Array, capturedAtMs: number): boolean {
     const socket = this.#socket;
     if (socket === null || !this.#isOpen || socket.bufferedAmount > OTHER_BACKLOG_BYTES) return false;
+    if (kind !== "pcm16" && kind !== "speechFeatures") {
+      const nowMs = wallNowMs();
+      if (!this.#pace.wants(nowMs)) return false;
+      this.#pace.sent(nowMs);
+    }
     socket.send(encodeMedia(kind, this.#sequences.take(kind), capturedAtMs * 1_000, payload));
     return true;
   }
@@ -118,7 +129,10 @@ export class SocketUplink implements Uplink {
       this.#attempt = 0;
       this.#sequences.goOnBehind(message.received);
       this.#welcomed = true;
+      this.#pace.ask(null);
       this.link.set({ state: "open" });
+    } else if (message.type === "rate") {
+      this.#pace.ask(message.videoPerSecond);
     } else if (message.type === "notice") {
       this.notice.set(message.sentence);
     }

@@ -11,6 +11,8 @@ export type ControlMessage =
   | { readonly type: "clock_probe"; readonly serverUs: number }
   /** Items were refused; `sentence` can be shown to a person. */
   | { readonly type: "notice"; readonly code: string; readonly sentence: string }
+  /** The edge is busy: no more pictures a second, please; null: as many as there are. */
+  | { readonly type: "rate"; readonly videoPerSecond: number | null }
   /** The connection is about to be closed, with a code of `closeCodes`: a data channel has none of its own. */
   | { readonly type: "close"; readonly code: number; readonly reason: string }
   /** Something that this page has no use for, or cannot read. */
@@ -45,6 +47,12 @@ export function readControl(text: string): ControlMessage {
     case "notice": {
       const code = String(given.code ?? "");
       return { type: "notice", code, sentence: String(given.message ?? code) };
+    }
+    case "rate": {
+      const perSecond = given.video_per_s;
+      if (perSecond === null) return { type: "rate", videoPerSecond: null };
+      if (typeof perSecond !== "number" || !(perSecond > 0)) return OTHER;
+      return { type: "rate", videoPerSecond: perSecond };
     }
     case "close": {
       const code = whole(given.code);

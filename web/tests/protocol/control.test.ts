@@ -20,6 +20,11 @@ describe("control messages", () => {
       code: "too_fast",
       sentence: "slower",
     });
+    expect(readControl('{"type":"rate","video_per_s":10}')).toEqual({ type: "rate", videoPerSecond: 10 });
+    expect(readControl('{"type":"rate","video_per_s":null}')).toEqual({
+      type: "rate",
+      videoPerSecond: null,
+    });
     expect(readControl('{"type":"close","code":4410,"reason":"over"}')).toEqual({
       type: "close",
       code: 4410,
@@ -27,12 +32,18 @@ describe("control messages", () => {
     });
   });
 
-  it.each(["", "null", "[]", "7", '{"type":"ack"}', '{"type":"clock_probe","server_us":"now"}', "{"])(
-    "makes nothing of %j, and throws nothing",
-    (text) => {
-      expect(readControl(text)).toEqual({ type: "other" });
-    },
-  );
+  it.each([
+    "",
+    "null",
+    "[]",
+    "7",
+    '{"type":"ack"}',
+    '{"type":"rate","video_per_s":0}',
+    '{"type":"clock_probe","server_us":"now"}',
+    "{",
+  ])("makes nothing of %j, and throws nothing", (text) => {
+    expect(readControl(text)).toEqual({ type: "other" });
+  });
 
   it("answers a probe with the probe's own time and this machine's", () => {
     expect(JSON.parse(clockMessage(5, 1_000.0004))).toEqual({

@@ -57,6 +57,10 @@ class Candidate:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it with all its children; it may have ended before."""
         children = []
         with suppress(psutil.NoSuchProcess):
             children = self._watched.children(recursive=True)
@@ -69,6 +73,11 @@ class Candidate:
         for child in children:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
+
+    @property
+    def pid(self) -> int:
+        """The program's own process."""
+        return self._process.pid
 
     @property
     def running(self) -> bool:
@@ -123,6 +132,29 @@ class Candidate:
             if time.monotonic() > until:
                 raise self.failure(f"was still busy starting after {deadline_s:g} s")
             before = now
+
+
+class CpuShares:
+    """Processor time of those who take part, from now on; a Kafka of our own among them, and this process."""
+
+    def __init__(self, candidates: Mapping[str, Candidate]) -> None:
+        own = psutil.Process()
+        brokers = [child for child in own.children(recursive=True) if "java" in child.name()]
+        self._processes = {
+            **{name: psutil.Process(candidate.pid) for name, candidate in candidates.items()},
+            **({"kafka": brokers[0]} if brokers else {}),
+            "bench": own,
+        }
+        self._since_s = time.monotonic()
+        self._before = self._used()
+
+    def _used(self) -> dict[str, float]:
+        return {name: sum(process.cpu_times()[:2]) for name, process in self._processes.items()}
+
+    def so_far(self) -> Mapping[str, float]:
+        """Of one core, by name."""
+        now, seconds = self._used(), time.monotonic() - self._since_s
+        return {name: round((now[name] - self._before[name]) / seconds, 3) for name in now}
 
 
 def free_port() -> int:

@@ -173,6 +173,78 @@ def ingest(  # noqa: PLR0917 - options, given by name
 
 
 @app.command()
+def egress(
+    quick: Annotated[bool, typer.Option("--quick", help="Half a minute instead of two; rough figures.")] = False,
+    clients: Annotated[int, typer.Option(help="WebSocket clients at once.", min=1)] = 2_000,
+    sessions: Annotated[
+        str | None, typer.Option(help="Sessions that they watch, as in 2000,20,1.", show_default=False)
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(help="Of each run.", min=2, show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")] = False,
+) -> None:
+    """Frames from Kafka to thousands of WebSocket clients, egress on one core: how much later they are there.
+
+    Every client watches a session of its own, and then many the same. Frames come 30 times a second, packed as the page
+    has them, and each must reach each client once and in order. Needs a second core for the load.
+    """
+    require_benchmarks()
+    from dataclasses import replace  # noqa: PLC0415
+
+    from benchmarks.egress import bench as relaying  # noqa: PLC0415
+    from runtime.settings import Settings  # noqa: PLC0415
+
+    plan = relaying.Plan(clients, (clients, 20, 1))
+    if quick:
+        plan = plan.quick()
+    chosen = plan.sessions if sessions is None else tuple(reversed(_numbers(sessions)))
+    plan = replace(plan, sessions=tuple(min(count, clients) for count in chosen), seconds=seconds or plan.seconds)
+    with kafka(Settings.from_env(os.environ)) as settings:
+        results = relaying.measure(settings, plan, progress)
+    relaying.show(results, Console())
+    if as_json:
+        typer.echo(json.dumps(results.keys()))
+
+
+@app.command()
+def system(
+    quick: Annotated[bool, typer.Option("--quick", help="Half a minute instead of one; rough figures.")] = False,
+    sessions: Annotated[int, typer.Option(help="At once; three times as many come later.", min=1)] = 300,
+    seconds: Annotated[float | None, typer.Option(help="Before those.", min=2, show_default=False)] = None,
+    surge_seconds: Annotated[
+        float | None, typer.Option(help="That those stay; 0: they do not come.", min=0, show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")] = False,
+) -> None:
+    """Live sessions through edge, fusion and egress, and then three times as many: latency, ledger, shedding, recovery.
+
+    Clients analyse face and voice themselves, send features over WebSocket and watch their frames. Everything runs on
+    this machine, the clients too; what share of it they took is told.
+    """
+    require_benchmarks()
+    from dataclasses import replace  # noqa: PLC0415
+
+    from benchmarks.system import bench as service  # noqa: PLC0415
+    from runtime.settings import Settings  # noqa: PLC0415
+
+    plan = service.Plan(sessions)
+    if quick:
+        plan = service.quick(plan)
+    plan = replace(
+        plan,
+        seconds=seconds or plan.seconds,
+        surge_s=plan.surge_s if surge_seconds is None else surge_seconds,
+    )
+    with kafka(Settings.from_env(os.environ)) as settings:
+        results = service.measure(settings, plan, progress)
+    service.show(results, Console())
+    if as_json:
+        typer.echo(json.dumps(results.keys()))
+    if results.mistakes:
+        _console.print("[red]the ledger does not balance[/red]")
+        raise typer.Exit(1)
+
+
+@app.command()
 def sink(  # noqa: PLR0917 - options, given by name
     quick: Annotated[bool, typer.Option("--quick", help="A minute instead of a quarter of an hour.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")] = False,

@@ -106,8 +106,15 @@ def send_all(writer: Producer, topic: str, piece: Slice) -> None:
 
 
 def read_frames(settings: Settings, take: Callable[[list[Any]], None], *, deadline_s: float = 300.0) -> None:
-    """Give every message of ``avatar.frames`` to ``take``, in batches, partitions mixed, each in its order."""
-    name = settings.topic(AVATAR_FRAMES)
+    """Give every message of ``avatar.frames`` to ``take``: see :func:`read_topic`."""
+    read_topic(settings, AVATAR_FRAMES, take, deadline_s=deadline_s)
+
+
+def read_topic(
+    settings: Settings, topic: Topic, take: Callable[[list[Any]], object], *, deadline_s: float = 300.0
+) -> None:
+    """Give every message of a topic to ``take``, in batches, partitions mixed, each in its order."""
+    name = settings.topic(topic)
     reader = Consumer(
         {
             **common_config(settings),

@@ -3,7 +3,7 @@
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -51,12 +51,12 @@ def measure_fanout(settings: Settings, sessions: int, seconds: float, folder: Pa
     with (
         Topics(own),
         Candidate(fusion_role(own), own.data_dir / "fusion.txt") as fusion,
-        Candidate(_egress(relaying), own.data_dir / "egress.txt") as egress,
+        Candidate(egress_role(relaying), own.data_dir / "egress.txt") as egress,
     ):
         fusion.wait_for(lambda: role_is_ready(own))
-        egress.wait_for(lambda: _healthy(relaying))
+        egress.wait_for(lambda: is_healthy(relaying))
         tokens = own.data_dir / "tokens.txt"
-        tokens.write_text(_tokens(own, sessions), encoding="utf-8")
+        tokens.write_text(token_lines(own, session_ids(sessions)), encoding="utf-8")
         progress(f"{sessions} sessions for {WARM_S + seconds:g} s, as many clients")
         with Candidate(_viewers(relaying, out, tokens), own.data_dir / "viewers.txt") as viewers:
             viewers.wait_for(lambda: "READY" in viewers.said())
@@ -106,12 +106,14 @@ def _results(pacer: Pacer, rows: Int64s, begin_s: float, seconds: float, cpu_sha
     )
 
 
-def _egress(settings: Settings) -> Program:
+def egress_role(settings: Settings) -> Program:
+    """The product's own process, as production runs it."""
     command = [*fusion_role(settings).command[:-1], "egress"]
     return Program(command, environment(**settings.to_env()), ROOT)
 
 
-def _healthy(settings: Settings) -> bool:
+def is_healthy(settings: Settings) -> bool:
+    """Whether the role at the settings' port says so."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{settings.port}/healthz", timeout=1.0) as answer:
             return bool(answer.status == 200)
@@ -119,11 +121,12 @@ def _healthy(settings: Settings) -> bool:
         return False
 
 
-def _tokens(settings: Settings, sessions: int) -> str:
+def token_lines(settings: Settings, sessions: Iterable[str]) -> str:
+    """A session and a token to watch it with a line."""
     now_s = int(time.time())
     tokens = Tokens(settings.token_key)
     lines = []
-    for session_id in session_ids(sessions):
+    for session_id in sessions:
         grant = Grant(session_id, "default", frozenset({"watch"}), now_s + TOKEN_S)
         lines.append(f"{session_id} {tokens.issue(grant, issued_at_s=now_s)}\n")
     return "".join(lines)

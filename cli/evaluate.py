@@ -24,6 +24,13 @@ def progress(line: str) -> None:
     _console.print(f"[dim]·[/dim] {line}", soft_wrap=True)
 
 
+class FaceEmotionName(StrEnum):
+    """What tells emotions of faces."""
+
+    NETWORK = "network"
+    RULE = "rule"
+
+
 class VisemeEngineName(StrEnum):
     """Engines that read visemes."""
 
@@ -98,5 +105,55 @@ def viseme(
 
     chosen = [each.value for each in engine or list(VisemeEngineName)]
     found = evaluate_visemes(Settings.from_env(os.environ), data, chosen, align, limit, Console(), progress)
+    if as_json:
+        typer.echo(json.dumps(found))
+
+
+@app.command()
+def face(
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Folder with a folder of pictures for each emotion, named neutral, happy, sad, angry, surprise, fear, "
+            "disgust (or anger, happiness, …).",
+            exists=True,
+            file_okay=False,
+        ),
+    ],
+    crops: Annotated[
+        bool | None,
+        typer.Option(
+            "--crops/--pictures",
+            help="Each picture is a face, as in FER2013; or the face is found in it first. Default: by its size, up to "
+            "128 pixels is a crop.",
+            show_default=False,
+        ),
+    ] = None,
+    emotion: Annotated[
+        FaceEmotionName, typer.Option(help="Our network, or the rule over Action Units, which needs a face found.")
+    ] = FaceEmotionName.NETWORK,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Another network in place of ours, of the same form.", exists=True, dir_okay=False),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Emotion of faces: accuracy, macro-F1, classes, confusion, and whether confidences mean what they say.
+
+    A whole picture in which no face is found counts as answered wrongly.
+    """
+    from cli.face_evaluation import evaluate_faces  # noqa: PLC0415
+    from inference_workers.evaluation.face import Given  # noqa: PLC0415
+    from runtime.settings import Settings  # noqa: PLC0415
+
+    found = evaluate_faces(
+        Settings.from_env(os.environ),
+        data,
+        Given.AUTO if crops is None else Given.CROPS if crops else Given.PICTURES,
+        network=emotion is FaceEmotionName.NETWORK,
+        weights=weights,
+        console=Console(),
+        progress=progress,
+    )
     if as_json:
         typer.echo(json.dumps(found))

@@ -74,6 +74,15 @@ class Settings(BaseModel):
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
+    # faces
+    face_emotion: Literal["network", "rule"] = Field(
+        "network", description="What tells emotions of faces: our network, or the rule over Action Units."
+    )
+
+    face_emotion_weights: str = Field(
+        "", description="ONNX file of a network of your own, as `affectstream train face` writes it; empty: ours."
+    )
+
     # who may do what
     token_key: str = Field(
         default_factory=lambda: secrets.token_hex(32),

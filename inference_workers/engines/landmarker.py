@@ -13,6 +13,9 @@ Confidence is presence x size x frontality:
 * presence: the landmark network's own probability that a face is in its region;
 * size: 1 for faces at least 96 pixels wide, falling linearly to 0 at 24, where landmarks are guesses;
 * frontality: 1 up to 30 degrees off the line of sight, falling with the cosine to 0 at a right angle.
+
+Emotions are a network's of our own (:mod:`inference_workers.engines.face_emotion`), or without one a rule over the
+Action Units (:mod:`inference_workers.facial_affect`); ``source`` says which.
 """
 
 import io
@@ -28,6 +31,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from inference_workers import facial_affect
 from inference_workers.action_units import intensities
+from inference_workers.engines.face_emotion import FaceEmotion, crop
 from inference_workers.engines.face_geometry import (
     BLENDSHAPE_LANDMARKS,
     CROP_SIDE,
@@ -123,11 +127,12 @@ class _Network:
 class Landmarker:
     """A :class:`~inference_workers.engines.protocols.FaceEngine`."""
 
-    source = "landmarker@1"
     max_batch = 1  # the networks take one picture each: a batch would only make the first one wait
 
-    def __init__(self, bundle: Path) -> None:
-        """Load the bundle; raises ModelError if it is not the one that this engine knows."""
+    def __init__(self, bundle: Path, emotion: FaceEmotion | None = None) -> None:
+        """Load the bundle; raises ModelError if it is not the one that this engine knows. No ``emotion``: the rule."""
+        self._emotion = emotion
+        self.source = f"landmarker{'_rule' if emotion is None else '_own' if emotion.own else ''}@2"
         try:
             with zipfile.ZipFile(io.BytesIO(bundle.read_bytes())) as archive:
                 parts = {name: archive.read(name) for name in archive.namelist()}
@@ -155,6 +160,8 @@ class Landmarker:
         self._detect(blank)
         landmarks, _ = self._landmarks_in(blank, Roi(64.0, 64.0, 96.0, 0.0))
         self._weights(landmarks)
+        if self._emotion is not None:
+            self._emotion.warm_up()
 
     def infer(self, batch: Sequence[FaceInput]) -> Sequence[FaceOutput]:
         return [self._one(each) for each in batch]
@@ -231,6 +238,12 @@ class Landmarker:
         (scores,) = self._blendshapes(points)
         return (*(float(s) for s in np.clip(scores[1:], 0.0, 1.0)), 0.0)
 
+    def _affect(self, picture: Picture, landmarks: Floats, aus: Vector) -> facial_affect.Affect:
+        if self._emotion is None:
+            return facial_affect.infer(aus)
+        (scores,) = self._emotion.scores([crop(picture, roi_of(landmarks))])
+        return facial_affect.of_scores(scores)
+
     def _describe(self, picture: Picture, landmarks: Floats, presence: float, track: Track) -> FaceSignal:
         height, width = picture.shape[:2]
         box = box_of(landmarks)
@@ -238,7 +251,7 @@ class Landmarker:
         weights = self._weights(landmarks)
         named = dict(zip(BLENDSHAPES, weights, strict=True))
         aus = intensities(weights)
-        affect = facial_affect.infer(aus)
+        affect = self._affect(picture, landmarks, aus)
         left = named["eyeLookOutLeft"] - named["eyeLookInLeft"] + named["eyeLookInRight"] - named["eyeLookOutRight"]
         down = named["eyeLookDownLeft"] + named["eyeLookDownRight"] - named["eyeLookUpLeft"] - named["eyeLookUpRight"]
         gaze_x, gaze_y = gaze_of(pose, 0.5 * left, 0.5 * down)

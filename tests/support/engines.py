@@ -3,15 +3,26 @@
 from functools import cache
 
 from inference_workers import models
+from inference_workers.engines.face_emotion import FaceEmotion
 from inference_workers.engines.landmarker import Landmarker
 from runtime.settings import Settings
 from tests.support.prerequisites import cache_dir, required
 
 
 @cache
-def landmarker() -> Landmarker:
-    """The default face engine; the test is skipped if its model was not pulled."""
+def face_emotion() -> FaceEmotion:
+    """The face emotion network; the test is skipped if it was not pulled."""
     with required():
-        engine = Landmarker(models.locate(Settings(cache_dir=cache_dir()), "face_landmarker"))
+        engine = FaceEmotion(models.locate(Settings(cache_dir=cache_dir()), "face_emotion"))
+    engine.warm_up()
+    return engine
+
+
+@cache
+def landmarker() -> Landmarker:
+    """The default face engine; the test is skipped if its models were not pulled."""
+    emotion = face_emotion()
+    with required():
+        engine = Landmarker(models.locate(Settings(cache_dir=cache_dir()), "face_landmarker"), emotion)
     engine.warm_up()
     return engine

@@ -1,0 +1,71 @@
+"""``affectstream eval face``: the face engine on labelled pictures, and others beside it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from inference_workers import models
+from inference_workers.engines.face_emotion import FaceEmotion
+from inference_workers.engines.landmarker import Landmarker
+from inference_workers.evaluation.face import Answer, FaceScores, Given, answers
+from inference_workers.training.face.corpora import pictures_of
+from runtime.errors import PrerequisiteError
+from runtime.settings import Settings
+from schemas.vocabulary import EMOTIONS
+
+Progress = Callable[[str], None]
+
+
+def evaluate_faces(
+    settings: Settings,
+    folder: Path,
+    given: Given,
+    *,
+    network: bool,
+    weights: Path | None,
+    console: Console,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Score the engine on ``folder/<emotion>/``, print the tables; returns what ``--json`` prints."""
+    pictures = pictures_of(folder)
+    emotion = None
+    if network:
+        emotion = FaceEmotion(weights or models.locate(settings, "face_emotion"), own=weights is not None)
+    engine = Landmarker(models.locate(settings, "face_landmarker"), emotion)
+    progress(f"{len(pictures)} pictures, {engine.source}")
+    found = list(answers(pictures, engine, emotion, given, progress))
+    answered = [each for each in found if isinstance(each, Answer)]
+    for path in (each for each in found if isinstance(each, Path)):
+        progress(f"cannot be read: {path}")
+    if not answered:
+        raise PrerequisiteError(f"{folder}: none of {len(pictures)} files can be read as a picture")
+    scored = FaceScores.of(answered, len(found) - len(answered))
+    show(engine.source, scored, console)
+    return {"engine": engine.source, **scored.keys()}
+
+
+def show(engine: str, scored: FaceScores, console: Console) -> None:
+    """Print the summary, the classes and the confusion."""
+    of = scored.scores
+    console.print(
+        f"[bold]{engine}[/bold]: {of.n} pictures ({scored.crops} crops), accuracy {of.accuracy:.3f}, macro-F1 "
+        f"{of.macro_f1:.3f}, UAR {of.uar:.3f}, calibration error {scored.ece:.3f}, "
+        f"{scored.undetected} without a face found"
+    )
+    classes = Table("emotion", box=None, pad_edge=False)
+    for column in ("n", "recall", "F1"):
+        classes.add_column(column, justify="right")
+    confusion = Table("truth \\ answer", box=None, pad_edge=False)
+    for name in of.classes:
+        confusion.add_column(name, justify="right", no_wrap=True)
+    for i, emotion in enumerate(EMOTIONS):
+        if emotion in of.recalls:
+            counts = of.table[i].tolist()
+            classes.add_row(emotion, str(sum(counts)), f"{of.recalls[emotion]:.3f}", f"{of.f1s[emotion]:.3f}")
+            cells = [f"[bold]{count}[/bold]" if j == i else str(count) for j, count in enumerate(counts)]
+            confusion.add_row(emotion, *cells)
+    console.print(classes)
+    console.print(confusion)

@@ -1,0 +1,36 @@
+"""Whether probabilities mean what they say. Pure."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+Array = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+
+def softmax(logits: Array) -> Array:
+    """Rows of logits to rows of probabilities."""
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+
+
+def best_temperature(logits: Array, labels: Labels) -> float:
+    """The divisor of the logits with the least negative log-likelihood (Guo et al., ICML 2017)."""
+
+    def loss(log_temperature: float) -> float:
+        chosen = softmax(logits / np.exp(log_temperature))[np.arange(len(labels)), labels]
+        return float(-np.log(chosen + 1e-12).mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-2.0, 2.0), method="bounded").x))
+
+
+def calibration_error(probabilities: Array, labels: Labels, bins: int = 15) -> float:
+    """Expected calibration error: mean gap between confidence and accuracy over equal bins of confidence."""
+    top, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    place = np.minimum((top * bins).astype(int), bins - 1)
+    gaps = [
+        abs(float(top[place == b].mean()) - float(right[place == b].mean())) * float((place == b).mean())
+        for b in range(bins)
+        if (place == b).any()
+    ]
+    return sum(gaps)

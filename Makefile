@@ -50,7 +50,7 @@ format: .stamps/python-dev ## Format the code
 	@cd web && npm run --silent format
 
 lock: $(BIN)/uv ## Resolve the dependencies anew and write the lock files
-	@$(COMPILE) --extra cpu --extra registry --extra train --extra eval --group dev pyproject.toml -o requirements-dev.lock
+	@$(COMPILE) --extra cpu --extra registry --extra eval --group dev pyproject.toml -o requirements-dev.lock
 	@$(COMPILE) --extra cpu -c requirements-dev.lock pyproject.toml -o requirements.lock
 
 clean: ## Remove what the build made in this folder (caches elsewhere stay)

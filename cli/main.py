@@ -6,10 +6,11 @@ Each command's work is in a module of its own, imported when it runs.
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from cli.bench import app as bench_app
 from cli.egress import app as egress_app
@@ -21,6 +22,7 @@ from cli.recordings import COMMANDS as RECORDING_COMMANDS
 from cli.roles import RoleName
 from cli.sessions import app as sessions_app
 from cli.sessions import retention
+from cli.train import app as train_app
 from cli.verify import app as verify_app
 from runtime.errors import AffectstreamError
 
@@ -44,6 +46,8 @@ app.add_typer(verify_app, name="verify")
 app.add_typer(bench_app, name="bench")
 app.add_typer(evaluate_app, name="eval")
 app.add_typer(egress_app, name="egress")
+app.add_typer(evaluate_app, name="eval")
+app.add_typer(train_app, name="train")
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(sessions_app, name="sessions")
 app.command()(retention)
@@ -60,7 +64,8 @@ def main() -> None:
     try:
         app()
     except AffectstreamError as error:
-        console.print(f"[red]affectstream:[/red] {error}", markup=True, soft_wrap=True)
+        # Escaped: pip's affectstream[extra] is no markup.
+        console.print(f"[red]affectstream:[/red] {escape(str(error))}", markup=True, soft_wrap=True)
         sys.exit(2)
 
 
@@ -302,6 +307,29 @@ def models_pull(
     from cli.models import pull
 
     pull(read_settings(), names or None, progress)
+
+
+@models_app.command("quantize")
+def models_quantize(
+    name: Annotated[str, typer.Argument(help="face_emotion or speech_emotion.")],
+    to: Annotated[Literal["fp16", "int8"], typer.Option(help="fp16: for GPUs. int8: calibrated with --data.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labelled data as `eval` takes it; half calibrates, half judges. Without: fp16 only, not judged.",
+            exists=True,
+            file_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write. Default: NAME.FORM.onnx here.", show_default=False)
+    ] = None,
+) -> None:
+    """Write a network in a smaller form by onnxruntime's tools; prints what that costs in accuracy, bytes and time."""
+    from cli.quantising import quantize
+
+    quantize(read_settings(), name, to, data, out, Console(highlight=False), progress)
 
 
 @models_app.command("list")

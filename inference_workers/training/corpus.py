@@ -1,8 +1,10 @@
 """Labelled clips of emotional speech, from a folder of audio files.
 
-Three layouts are understood: a ``manifest.csv`` with the columns path, label, speaker; EMO-DB's file names (Burkhardt
-et al., "A Database of German Emotional Speech", Interspeech 2005); RAVDESS's (Livingstone & Russo, PLoS ONE 13(5),
-2018). Labels are those of :data:`schemas.vocabulary.EMOTIONS` and ``unknown``, for an emotion that is none of them.
+These layouts are understood: a ``manifest.csv`` with the columns path, label, speaker; the file names of EMO-DB
+(Burkhardt et al., "A Database of German Emotional Speech", Interspeech 2005), of RAVDESS (Livingstone & Russo, PLoS ONE
+13(5), 2018) and of CREMA-D (Cao et al., IEEE TAC 5(4), 2014); IEMOCAP's sessions (Busso et al., Language Resources and
+Evaluation 42(4), 2008), whose labels are in ``dialog/EmoEvaluation/``. Labels are those of
+:data:`schemas.vocabulary.EMOTIONS` and ``unknown``, for an emotion that is none of them.
 """
 
 import csv
@@ -42,6 +44,31 @@ RAVDESS_LABELS: Final = {
     "07": "disgust",
     "08": "surprise",
 }
+CREMAD_NAME: Final = re.compile(r"^(?P<speaker>1\d{3})_[A-Z]{3}_(?P<code>ANG|DIS|FEA|HAP|NEU|SAD)_(LO|MD|HI|XX|X)$")
+CREMAD_LABELS: Final = {
+    "ANG": "angry",
+    "DIS": "disgust",
+    "FEA": "fear",
+    "HAP": "happy",
+    "NEU": "neutral",
+    "SAD": "sad",
+}
+IEMOCAP_LINE: Final = re.compile(
+    r"^\[[\d.]+ - [\d.]+\]\t(?P<turn>(?P<dialogue>Ses\d\d[FM]_\w+)_(?P<who>[FM])\d+)\t(?P<code>[a-z]{3})\t"
+)
+IEMOCAP_LABELS: Final = {
+    "ang": "angry",
+    "dis": "disgust",
+    "exc": "happy",  # excited: its users count it so
+    "fea": "fear",
+    "fru": UNKNOWN,  # frustrated
+    "hap": "happy",
+    "neu": "neutral",
+    "oth": UNKNOWN,
+    "sad": "sad",
+    "sur": "surprise",
+}
+"""Turns on which the raters did not agree (xxx) are left out."""
 AUDIO_SUFFIXES: Final = (".flac", ".wav")
 
 
@@ -57,9 +84,12 @@ class Clip:
 def read(folder: Path) -> Sequence[Clip]:
     """The clips of a folder in the order of their paths; raises PrerequisiteError if it holds none."""
     manifest = folder / "manifest.csv"
-    clips = sorted(_listed(manifest) if manifest.exists() else _named(folder), key=lambda clip: clip.path)
+    found = _listed(manifest) if manifest.exists() else (*_named(folder), *_rated(folder))
+    clips = sorted(found, key=lambda clip: clip.path)
     if not clips:
-        raise PrerequisiteError(f"{folder} holds neither manifest.csv nor clips named as in EMO-DB or RAVDESS")
+        raise PrerequisiteError(
+            f"{folder} holds neither manifest.csv nor clips as in EMO-DB, RAVDESS, CREMA-D or IEMOCAP"
+        )
     return clips
 
 
@@ -79,6 +109,27 @@ def _named(folder: Path) -> Iterator[Clip]:
             yield Clip(path, EMODB_LABELS[found["letter"]], found["speaker"])
         elif found := RAVDESS_NAME.match(path.stem):
             yield Clip(path, RAVDESS_LABELS[found["number"]], found["speaker"])
+        elif found := CREMAD_NAME.match(path.stem):
+            yield Clip(path, CREMAD_LABELS[found["code"]], found["speaker"])
+
+
+def _rated(folder: Path) -> Iterator[Clip]:
+    """IEMOCAP's turns; a speaker is a session's woman or man."""
+    for table in sorted(folder.glob("Session*/dialog/EmoEvaluation/Ses*.txt")):
+        for line in table.read_text(encoding="utf-8").splitlines():
+            found = IEMOCAP_LINE.match(line)
+            if found and (label := IEMOCAP_LABELS.get(found["code"])):
+                path = table.parents[2] / "sentences" / "wav" / found["dialogue"] / f"{found['turn']}.wav"
+                yield Clip(path, label, f"{found['dialogue'][:5]}{found['who']}")
+
+
+def forbids_shipping(clips: Sequence[Clip]) -> str | None:
+    """The corpus among the clips' whose terms forbid a commercial use of what is trained on it; None: there is none."""
+    if any(RAVDESS_NAME.match(clip.path.stem) for clip in clips):
+        return "RAVDESS (CC BY-NC-SA 4.0)"
+    if any(re.match(r"^Ses\d\d[FM]_", clip.path.stem) for clip in clips):
+        return "IEMOCAP (for research, by agreement with USC)"
+    return None
 
 
 def load(path: Path) -> NDArray[np.float32]:

@@ -19,13 +19,13 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
+from inference_workers.evaluation.calibration import best_temperature, calibration_error
 from inference_workers.speech import emotion
 from inference_workers.speech.features import FEATURES, SAMPLE_RATE_HZ, emotion_features, voiced_fraction
 from inference_workers.training import augment, corpus, perceptron
 from inference_workers.training.perceptron import Recipe, softmax
-from runtime.errors import PrerequisiteError
+from runtime.errors import PrerequisiteError, SettingsError
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -121,25 +121,6 @@ def leave_one_speaker_out(windows: Windows, seed: int, members: int = MEMBERS, r
     return logits
 
 
-def best_temperature(logits: Array, labels: Labels) -> float:
-    """The divisor of the logits with the least negative log-likelihood (Guo et al., ICML 2017)."""
-
-    def loss(log_temperature: float) -> float:
-        chosen = softmax(logits / np.exp(log_temperature))[np.arange(len(labels)), labels]
-        return float(-np.log(chosen + 1e-12).mean())
-
-    return float(np.exp(minimize_scalar(loss, bounds=(-2.0, 2.0), method="bounded").x))
-
-
-def calibration_error(probabilities: Array, labels: Labels, bins: int = 15) -> float:
-    """Expected calibration error: mean gap between confidence and accuracy over equal bins of confidence."""
-    top, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    place = np.minimum((top * bins).astype(int), bins - 1)
-    gaps = [abs(float(top[place == b].mean()) - float(right[place == b].mean())) * float((place == b).mean())
-            for b in range(bins) if (place == b).any()]  # fmt: skip
-    return sum(gaps)
-
-
 def confusion(labels: Labels, answers: Labels, classes: int) -> Labels:
     """Counts, truth by answer."""
     table = np.zeros((classes, classes), np.int64)
@@ -212,6 +193,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise PrerequisiteError("training writes ONNX files: pip install 'affectstream[train]'") from error
 
     clips = corpus.read(options.data)
+    forbidden = corpus.forbids_shipping(clips)
+    if forbidden is not None and options.out.resolve().is_relative_to(OUT.parent):
+        raise SettingsError(f"a model that is shipped is not trained on {forbidden}: give another --out")
     speakers = sorted({clip.speaker for clip in clips})
     say(f"{len(clips)} clips of {len(speakers)} speakers ({', '.join(speakers)}); each is left out once")
     windows = cut(clips, options.variations, options.seed)

@@ -38,3 +38,42 @@ def test_sound_is_brought_to_16_khz_mono(tmp_path):
     found = corpus.load(tmp_path / "a.wav")
     assert abs(len(found) - 16_000) < 50
     assert np.abs(np.fft.rfft(found[:8_000])).argmax() * 2 == 440
+
+
+def test_cremad_names_are_read(tmp_path):
+    (tmp_path / "AudioWAV").mkdir()
+    for name in ("1001_DFA_ANG_XX", "1091_WSI_NEU_XX", "1002_IEO_SAD_HI", "1002_IEO_WOW_HI"):
+        write_wav(tmp_path / "AudioWAV" / f"{name}.wav", sine(0.1, 300))
+    assert [(clip.label, clip.speaker) for clip in corpus.read(tmp_path)] == [
+        ("angry", "1001"),
+        ("sad", "1002"),
+        ("neutral", "1091"),
+    ]
+
+
+def test_iemocap_turns_are_read_with_their_ratings(tmp_path):
+    session = tmp_path / "Session1"
+    (session / "dialog" / "EmoEvaluation").mkdir(parents=True)
+    (session / "dialog" / "EmoEvaluation" / "Ses01F_impro01.txt").write_text(
+        "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n"
+        "[6.2901 - 8.2357]\tSes01F_impro01_F000\tneu\t[2.5000, 2.5000, 2.5000]\nC-E2:\tNeutral;\t()\n"
+        "[10.0100 - 11.3925]\tSes01F_impro01_M001\texc\t[2.5000, 2.5000, 2.5000]\n"
+        "[14.8872 - 18.0175]\tSes01F_impro01_F002\txxx\t[2.5000, 2.5000, 2.5000]\n"
+        "[19.2900 - 20.7875]\tSes01F_impro01_F003\tfru\t[2.5000, 3.0000, 3.0000]\n",
+        encoding="utf-8",
+    )
+    clips = corpus.read(tmp_path)
+    assert [(clip.label, clip.speaker) for clip in clips] == [
+        ("neutral", "Ses01F"),
+        ("unknown", "Ses01F"),
+        ("happy", "Ses01M"),
+    ]
+    assert clips[0].path == session / "sentences" / "wav" / "Ses01F_impro01" / "Ses01F_impro01_F000.wav"
+    assert "IEMOCAP" in corpus.forbids_shipping(clips)
+
+
+def test_what_may_not_be_shipped_is_known_by_its_names(tmp_path):
+    write_wav(tmp_path / "03a01Wa.wav", sine(0.1, 300))
+    assert corpus.forbids_shipping(corpus.read(tmp_path)) is None
+    write_wav(tmp_path / "03-01-08-02-01-02-12.wav", sine(0.1, 300))
+    assert "RAVDESS" in corpus.forbids_shipping(corpus.read(tmp_path))

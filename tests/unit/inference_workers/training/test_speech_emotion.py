@@ -7,7 +7,8 @@ from inference_workers.speech.features import emotion_features
 from inference_workers.training import perceptron, speech_emotion
 from inference_workers.training.perceptron import Recipe
 from inference_workers.training.speech_emotion import Windows
-from tests.support.voices import FORMANTS_HZ, vowel, write_wav
+from runtime.errors import SettingsError
+from tests.support.voices import FORMANTS_HZ, sine, vowel, write_wav
 
 QUICK = Recipe(hidden=8, epochs=3)
 
@@ -104,3 +105,9 @@ def test_the_model_is_the_mean_of_its_members(corpus_folder):
     inputs = np.stack([emotion_features(vowel(1.0, f)) for f in FORMANTS_HZ.values()])
     (found,) = onnxruntime.InferenceSession(str(corpus_folder / "m.onnx")).run(None, {"features": inputs})
     np.testing.assert_allclose(found, perceptron.softmax(model.logits(inputs.astype(float))), atol=1e-4)
+
+
+def test_a_shipped_model_is_not_trained_on_ravdess(tmp_path):
+    write_wav(tmp_path / "03-01-08-02-01-02-12.wav", sine(0.1, 300))
+    with pytest.raises(SettingsError, match="RAVDESS"):
+        speech_emotion.main(["--data", str(tmp_path)])

@@ -110,7 +110,7 @@ def viseme(
 
 
 @app.command()
-def face(
+def face(  # noqa: PLR0917 - options, given by name
     data: Annotated[
         Path,
         typer.Option(
@@ -136,12 +136,19 @@ def face(
         Path | None,
         typer.Option(help="Another network in place of ours, of the same form.", exists=True, dir_okay=False),
     ] = None,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="Also fer, DeepFace and hsemotion-onnx on the crops, from the source tree.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Emotion of faces: accuracy, macro-F1, classes, confusion, and whether confidences mean what they say.
 
     A whole picture in which no face is found counts as answered wrongly.
     """
+    if peers:
+        from cli.bench import require_benchmarks  # noqa: PLC0415
+
+        require_benchmarks()
     from cli.face_evaluation import evaluate_faces  # noqa: PLC0415
     from inference_workers.evaluation.face import Given  # noqa: PLC0415
     from runtime.settings import Settings  # noqa: PLC0415
@@ -152,6 +159,7 @@ def face(
         Given.AUTO if crops is None else Given.CROPS if crops else Given.PICTURES,
         network=emotion is FaceEmotionName.NETWORK,
         weights=weights,
+        peers=peers,
         console=Console(),
         progress=progress,
     )

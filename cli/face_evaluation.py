@@ -1,6 +1,6 @@
 """``affectstream eval face``: the face engine on labelled pictures, and others beside it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ def evaluate_faces(
     *,
     network: bool,
     weights: Path | None,
+    peers: bool,
     console: Console,
     progress: Progress,
 ) -> dict[str, Any]:
@@ -44,7 +45,30 @@ def evaluate_faces(
         raise PrerequisiteError(f"{folder}: none of {len(pictures)} files can be read as a picture")
     scored = FaceScores.of(answered, len(found) - len(answered))
     show(engine.source, scored, console)
-    return {"engine": engine.source, **scored.keys()}
+    found_keys = {"engine": engine.source, **scored.keys()}
+    if peers:
+        crops = [(each.path, each.label) for each in answered if each.crop]
+        if not crops:
+            raise PrerequisiteError("--peers compares answers to crops, and these are whole pictures")
+        from benchmarks.face_emotion.peers import ask  # noqa: PLC0415 - only in the source tree, see require_benchmarks
+
+        found_keys["peers"] = ask(settings.cache_dir, crops, progress)
+        show_peers(found_keys["peers"], console)
+    return found_keys
+
+
+def show_peers(figures: Mapping[str, Mapping[str, Any] | str], console: Console) -> None:
+    """Print how others answer the same crops, or why they could not be asked."""
+    table = Table("the same crops", box=None, pad_edge=False)
+    for column in ("accuracy", "macro-F1", "ECE", "CPU ms"):
+        table.add_column(column, justify="right")
+    for name, of in figures.items():
+        if not isinstance(of, str):
+            table.add_row(name, *(f"{of[key]:.3f}" for key in ("accuracy", "macro_f1", "ece")), f"{of['ms']:.1f}")
+    console.print(table)
+    for name, of in figures.items():
+        if isinstance(of, str):
+            console.print(f"{name} could not be asked: {of}", markup=False, soft_wrap=True)
 
 
 def show(engine: str, scored: FaceScores, console: Console) -> None:

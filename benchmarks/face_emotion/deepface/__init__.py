@@ -1,0 +1,1 @@
+"""deepface in an environment of its own."""

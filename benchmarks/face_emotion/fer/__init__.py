@@ -1,0 +1,1 @@
+"""fer in an environment of its own."""

@@ -1,0 +1,1 @@
+"""hsemotion in an environment of its own."""

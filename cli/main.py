@@ -332,6 +332,28 @@ def models_quantize(
     quantize(read_settings(), name, to, data, out, Console(highlight=False), progress)
 
 
+@models_app.command("export")
+def models_export(
+    name: Annotated[Literal["sensevoice"], typer.Argument(help="Which.")],
+    source: Annotated[Path | None, typer.Option("--from", help="Directory; none: the settings'.")] = None,
+) -> None:
+    """Write a model as ONNX beside its weights, for the engine sensevoice-onnx."""
+    from cli.models import export
+
+    del name
+    export(read_settings(), source, progress)
+
+
+@models_app.command("serve")
+def models_serve(
+    port: Annotated[int, typer.Option(help="Where; the address is AFFECTSTREAM_HOST.")] = 8430,
+) -> None:
+    """Serve the speech engine of AFFECTSTREAM_SPEECH_ENGINE by HTTP, for workers with the engine remote."""
+    from cli.models import serve
+
+    serve(read_settings(), port, progress)
+
+
 @models_app.command("list")
 def models_list() -> None:
     """Print every model, its licence, and whether it is in the cache."""

@@ -1,6 +1,7 @@
 """The speech worker's process: sound from ``media.audio`` in, a SpeechSignal every 40 ms on ``signals`` out."""
 
 from inference_workers import models
+from inference_workers.engines.choice import speech_engine
 from inference_workers.speech.processor import SpeechProcessor
 from inference_workers.speech.viseme import SpectralVisemes
 from inference_workers.worker import Worker
@@ -11,18 +12,15 @@ from schemas.vocabulary import Modality, Stage
 
 
 def run(role: Role) -> None:
-    """Work until ``role.stop`` is set. Raises PrerequisiteError or ModelError if a model cannot be used.
+    """Work until ``role.stop`` is set. Raises SettingsError, PrerequisiteError or ModelError for a bad engine.
 
     One process uses one core: more workers are more instances (``AFFECTSTREAM_INSTANCE``), which share the partitions.
     """
-    # These load ONNX Runtime, which no other role needs.
-    from inference_workers.engines.embedded_speech import EmbeddedSpeech  # noqa: PLC0415
-    from inference_workers.engines.silero_vad import SileroVad  # noqa: PLC0415
+    from inference_workers.engines.silero_vad import SileroVad  # noqa: PLC0415 - loads ONNX Runtime: this role's only
 
     detector = SileroVad(models.locate(role.settings, "silero_vad"))
-    engine = EmbeddedSpeech(models.locate(role.settings, "speech_emotion"))
     detector.warm_up()
-    engine.warm_up()
+    engine = speech_engine(role.settings, role.clock, role.metrics)
     Worker(
         role,
         SpeechProcessor(engine, detector, SpectralVisemes(), role.metrics),

@@ -78,8 +78,13 @@ class Taken(Generic[R_co]):
 class Outbox(Protocol):
     """Where a processor puts what came of its records. Nothing blocks but for a full producer queue."""
 
-    def signal(self, item: Taken[Media], *, sequence: int, captured_at_us: int, payload: Payload) -> None:
-        """Publish a signal; ``item`` lends session and hop stamps, ``inferred_at_us`` is stamped here."""
+    def signal(
+        self, item: Taken[Media], *, sequence: int, captured_at_us: int, payload: Payload, source: str = ""
+    ) -> None:
+        """Publish a signal; ``item`` lends session and hop stamps, ``inferred_at_us`` is stamped here.
+
+        ``source``: the engine that answered, if it is not the worker's own.
+        """
         ...
 
     def account(self, item: Taken[Media], outcome: Outcome) -> None:
@@ -161,7 +166,9 @@ class KafkaOutbox:
         self._modality = modality
         self._source = source
 
-    def signal(self, item: Taken[Media], *, sequence: int, captured_at_us: int, payload: Payload) -> None:
+    def signal(
+        self, item: Taken[Media], *, sequence: int, captured_at_us: int, payload: Payload, source: str = ""
+    ) -> None:
         record = item.record
         signal = Signal(
             captured_at_us=captured_at_us,
@@ -172,7 +179,7 @@ class KafkaOutbox:
             payload=payload,
             sequence=sequence,
             session_id=record.session_id,
-            source=self._source,
+            source=source or self._source,
         )
         self._publisher.send_waiting(SIGNALS, record.session_id, self._codec.encode(signal))
 

@@ -26,6 +26,8 @@ Name = Literal[
     "batch_size",
     "inference_seconds",
     "queue_seconds",
+    "engine_degraded",
+    "engine_failures_total",
     "rows_inserted_total",
     "insert_seconds",
     "ticks_total",
@@ -71,6 +73,10 @@ METRICS: Final[Mapping[Name, Definition]] = {
     ),
     "inference_seconds": Definition("histogram", "Time a batch spent in the engine.", ("engine",)),
     "queue_seconds": Definition("histogram", "Time from taking an item to starting its batch.", ("engine",)),
+    "engine_degraded": Definition("gauge", "1 while a fall-back answers for the engine.", ("engine",)),
+    "engine_failures_total": Definition(
+        "counter", "Batches and probes that the engine failed or was late for.", ("engine",)
+    ),
     "rows_inserted_total": Definition("counter", "Rows that ClickHouse acknowledged.", ("table",)),
     "insert_seconds": Definition("histogram", "Time of one insert.", ("table",)),
     "ticks_total": Definition("counter", "Ticks closed, by what closed them: both, max_wait, end.", ("closed_by",)),

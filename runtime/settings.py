@@ -83,6 +83,33 @@ class Settings(BaseModel):
         "", description="ONNX file of a network of your own, as `affectstream train face` writes it; empty: ours."
     )
 
+    # engines
+    speech_engine: Literal["embedded", "sensevoice", "sensevoice-onnx", "remote", "kserve"] = Field(
+        "embedded", description="Who reads emotion from speech; others than embedded are backed up by it."
+    )
+    sensevoice_model: str = Field(
+        "",
+        description="Directory of SenseVoice's files, or a hub's id; empty: what `models pull sensevoice` fetched.",
+    )
+    speech_language: str = Field(
+        "auto", description="What SenseVoice is told that is spoken: auto, zh, en, yue, ja, ko."
+    )
+    speech_url: str = Field(
+        "",
+        description="Server of the engines remote (http, https) and kserve (grpc, grpcs too; its path is the model).",
+    )
+    speech_token: str = Field(
+        "", repr=False, description="Sent to speech_url as a bearer token, and asked for by ours."
+    )
+    speech_labels: str = Field(
+        "neutral,happy,sad,angry,surprise,fear,disgust,unknown",
+        description="What the outputs of a kserve model mean, in order; others than our emotions count as unknown.",
+    )
+    speech_timeout_ms: Annotated[int, Field(ge=20, le=450)] = Field(
+        300, description="How long an engine may take for a batch before the embedded one answers."
+    )
+    inference_device: Literal["cpu", "cuda"] = Field("cpu", description="Where SenseVoice runs.")
+
     # who may do what
     token_key: str = Field(
         default_factory=lambda: secrets.token_hex(32),

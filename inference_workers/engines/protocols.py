@@ -61,7 +61,10 @@ class FaceEngine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SpeechEmotion:
-    """What one window of speech says. ``scores`` (schemas.vocabulary.EMOTIONS) and ``unknown`` sum to 1."""
+    """What one window of speech says. ``scores`` (schemas.vocabulary.EMOTIONS) and ``unknown`` sum to 1.
+
+    ``source``: who answered, if that may be another than the engine that was asked; ``degraded``: a fall-back did.
+    """
 
     scores: Vector
     unknown: float
@@ -69,6 +72,8 @@ class SpeechEmotion:
     valence: float
     arousal: float
     dominance: float
+    source: str = ""
+    degraded: bool = False
 
 
 class SpeechEngine(Protocol):

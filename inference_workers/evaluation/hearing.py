@@ -50,8 +50,10 @@ class _Notebook:
     def __init__(self) -> None:
         self.heard: dict[str, list[Heard]] = {}
 
-    def signal(self, item: Taken[Media], *, sequence: int, captured_at_us: int, payload: Payload) -> None:
-        del sequence
+    def signal(
+        self, item: Taken[Media], *, sequence: int, captured_at_us: int, payload: Payload, source: str = ""
+    ) -> None:
+        del sequence, source
         assert isinstance(payload, SpeechSignal)
         at_s = (captured_at_us - START_US) / 1e6
         self.heard.setdefault(item.record.session_id, []).append(Heard(at_s, payload))

@@ -129,7 +129,7 @@ class _Session:
             dominance=self.emotion.dominance,
             viseme_scores=weights,
             viseme_confidence=certainty,
-            degraded=degraded,
+            degraded=degraded or self.emotion.degraded,
         )
 
 
@@ -237,7 +237,13 @@ class SpeechProcessor:
         mouths, degraded = self._mouths(sessions, speaking)
         for session, (hop, item), said, (weights, certainty) in zip(sessions, taken, speaking, mouths, strict=True):
             payload = session.signal(hop, said, weights, certainty, degraded)
-            outbox.signal(item, sequence=hop.number, captured_at_us=hop.captured_at_us, payload=payload)
+            outbox.signal(
+                item,
+                sequence=hop.number,
+                captured_at_us=hop.captured_at_us,
+                payload=payload,
+                source=session.emotion.source,
+            )
             session.spoken.append(said > SPOKEN)
             while session.marks and session.marks[0][0] < hop.end - WARM_UP:
                 session.marks.popleft()

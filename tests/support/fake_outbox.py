@@ -15,6 +15,7 @@ class Sent:
     sequence: int
     captured_at_us: int
     payload: Payload
+    source: str = ""
 
 
 @dataclass
@@ -26,8 +27,10 @@ class FakeOutbox:
     notes: list[tuple[str, Outcome, int, int]] = field(default_factory=list)
     letters: list[tuple[int, str]] = field(default_factory=list)
 
-    def signal(self, item: Taken[Media], *, sequence: int, captured_at_us: int, payload: Payload) -> None:
-        self.signals.append(Sent(item.record.session_id, sequence, captured_at_us, payload))
+    def signal(
+        self, item: Taken[Media], *, sequence: int, captured_at_us: int, payload: Payload, source: str = ""
+    ) -> None:
+        self.signals.append(Sent(item.record.session_id, sequence, captured_at_us, payload, source))
 
     def account(self, item: Taken[Media], outcome: Outcome) -> None:
         if not item.accounted:

@@ -25,10 +25,14 @@ def free_port() -> int:
 
 
 class RoleProcess:
-    """``affectstream run ROLE`` with the given settings; its log goes to ``data_dir/<role>.log``."""
+    """``affectstream run ROLE`` with the given settings; its log goes to ``data_dir/<role>.log``.
 
-    def __init__(self, role: str, settings: Settings, *options: str) -> None:
+    ``program``: a module that is run in the place of ``cli``.
+    """
+
+    def __init__(self, role: str, settings: Settings, *options: str, program: str = "cli") -> None:
         self.role = role
+        self._program = program
         self._options = options
         self.settings = settings.model_copy(update={"metrics_port": settings.metrics_port or free_port()})
         self.log_path = Path(settings.data_dir) / f"{role}.log"
@@ -56,7 +60,7 @@ class RoleProcess:
         environment = {**os.environ, **self.settings.to_env(), "PYTHONPATH": str(REPOSITORY)}
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "cli", "run", self.role, *self._options],
+                [sys.executable, "-m", self._program, "run", self.role, *self._options],
                 env=environment,
                 cwd=REPOSITORY,
                 stdin=subprocess.DEVNULL,
@@ -106,9 +110,11 @@ class RoleProcess:
 
 
 @contextmanager
-def running(role: str, settings: Settings, *options: str, deadline_s: float = 30.0) -> Iterator[RoleProcess]:
+def running(
+    role: str, settings: Settings, *options: str, program: str = "cli", deadline_s: float = 30.0
+) -> Iterator[RoleProcess]:
     """A role that runs and is ready; stopped at the end, killed if the test failed or stopped it before."""
-    process = RoleProcess(role, settings, *options)
+    process = RoleProcess(role, settings, *options, program=program)
     try:
         process.start(deadline_s=deadline_s)
         yield process

@@ -359,3 +359,16 @@ def test_after_a_gap_the_viseme_engine_is_told_that_the_sound_is_new():
     bench.hear(VOICE[:6_400])
     bench.hear(VOICE[:6_400], start_us=T0 + 2_000_000, first_sequence=100)
     assert silenced == [0, 10]
+
+
+def test_signals_say_who_answered_and_whether_it_was_a_fall_back():
+    class StandIn(FakeSpeechEngine):
+        def infer(self, windows):
+            return [replace(each, source="other@2", degraded=True) for each in super().infer(windows)]
+
+    bench = Bench(StandIn())
+    bench.hear(VOICE)
+    said = [(sent.source, sent.payload.degraded) for sent in bench.signals()]
+    assert said[0] == ("", False), "before the first window nobody has answered"
+    assert said[-1] == ("other@2", True)
+    assert set(said) == {said[0], said[-1]}

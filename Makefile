@@ -10,7 +10,12 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
   --no-header --no-annotate
 PACKAGES := analytics benchmarks cli client dataflows egress inference_workers ingest runtime schemas tests
 
-.PHONY: help demo test check web unit format bench lock setup setup-dev clean
+.PHONY: help demo test test-models check web unit format bench lock setup setup-dev setup-models clean
+MODELS := .venv-models
+# A KServe v2 server to test against; it wants a FastAPI older than ours.
+MLSERVER := .venv-mlserver
+# Of torch's CUDA build, what `import torch` and inference on a CPU do without: 1 GB.
+UNUSED := $(addprefix --no-emit-package ,triton nvidia-cusolver nvidia-cuda-nvrtc nvidia-nvtx cuda-bindings cuda-pathfinder cuda-toolkit)
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,6 +33,12 @@ test: setup-dev ## Set everything up and run every check and test
 	@$(MAKE) --no-print-directory check
 	@cd web && npm run --silent test
 	@$(BIN)/pytest -q -m "not unit" $(ARGS)
+
+test-models: setup-models ## Tests of engines and training that need torch, in an environment of their own (2.5 GB)
+	@MLSERVER=$(MLSERVER)/bin/mlserver $(MODELS)/bin/pytest -q tests/models $(ARGS)
+
+setup-models: .stamps/python-models ## Install what test-models needs
+	@$(MODELS)/bin/affectstream models pull
 
 check: .stamps/python-dev .stamps/web ## Fast: format, lint, types, imports, unit tests
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
@@ -52,9 +63,13 @@ format: .stamps/python-dev ## Format the code
 lock: $(BIN)/uv ## Resolve the dependencies anew and write the lock files
 	@$(COMPILE) --extra cpu --extra registry --extra eval --group dev pyproject.toml -o requirements-dev.lock
 	@$(COMPILE) --extra cpu -c requirements-dev.lock pyproject.toml -o requirements.lock
+	@cp requirements-dev.lock requirements-models.lock # what is pinned there is kept where the extras allow it
+	@$(COMPILE) --extra cpu --extra registry --extra train --extra eval --extra sensevoice --extra sensevoice-onnx \
+	  --extra kserve --group dev $(UNUSED) pyproject.toml -o requirements-models.lock
+	@echo mlserver==1.7.1 | $(COMPILE) - -o requirements-mlserver.lock
 
 clean: ## Remove what the build made in this folder (caches elsewhere stay)
-	@rm -rf $(VENV) .stamps web/node_modules web/dist
+	@rm -rf $(VENV) $(MODELS) $(MLSERVER) .stamps web/node_modules web/dist
 
 $(BIN)/uv:
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is missing: install it, or say where it is: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -75,6 +90,15 @@ $(BIN)/uv:
 	@$(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python -r requirements-dev.lock
 	@$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python --editable .
 	@mkdir -p .stamps && touch $@ .stamps/python
+
+.stamps/python-models: requirements-models.lock requirements-mlserver.lock pyproject.toml | $(BIN)/uv
+	@echo "installing Python packages with torch, FunASR and clients of model servers (about 4 GB)"
+	@[ -d $(MODELS) ] || $(BIN)/uv venv --quiet --python $(BIN)/python $(MODELS)
+	@$(BIN)/uv pip install --quiet --no-deps --require-hashes --python $(MODELS)/bin/python -r requirements-models.lock
+	@$(BIN)/uv pip install --quiet --no-deps --python $(MODELS)/bin/python --editable .
+	@[ -d $(MLSERVER) ] || $(BIN)/uv venv --quiet --python $(BIN)/python $(MLSERVER)
+	@$(BIN)/uv pip install --quiet --no-deps --require-hashes --python $(MLSERVER)/bin/python -r requirements-mlserver.lock
+	@mkdir -p .stamps && touch $@
 
 .stamps/web: web/package-lock.json $(shell find web/src web/public web/*.html web/vite.config.ts -type f 2>/dev/null)
 	@command -v node >/dev/null && command -v npm >/dev/null || { echo "Node.js 20 with npm is missing: install it (Debian: apt-get install nodejs npm)"; exit 1; }

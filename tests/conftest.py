@@ -17,7 +17,13 @@ TESTS = REPOSITORY / "tests"
 settings.register_profile("without deadlines", deadline=None)
 settings.load_profile("without deadlines")
 
-SUITES = ("unit", "property", "contract", "integration", "e2e", "architecture")
+SUITES = ("unit", "property", "contract", "integration", "e2e", "architecture", "models")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """tests/models needs an environment of its own: it is collected only by those who name it."""
+    asked = any("models" in Path(argument.split("::")[0]).parts for argument in config.args)
+    return True if collection_path == TESTS / "models" and not asked else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -40,8 +40,8 @@ class Recipe:
     the difference (Touvron et al., "Fixing the train-test resolution discrepancy", NeurIPS 2019).
     """
 
-    epochs: int = 40
-    cooling: int = 16
+    epochs: int = 30
+    cooling: int = 17
     warming: int = 2
     batch: int = 128
     rate: float = 0.06

@@ -169,12 +169,21 @@ class Hub:
             session.relayed.popitem(last=False)
         instants = Instants(fused_at_us, now_us)
         wires: dict[Format, bytes] = {}
+        sent = 0
         for viewer in session.viewers:
             wire = wires.get(viewer.format)
             if wire is None:
                 # Once a frame and format, however many watch.
                 wire = wires[viewer.format] = self._wire(viewer.format, frame, instants)
-            self._offer(viewer, wire, now_us)
+            if viewer.pending is None and not viewer.skipped_untold and not viewer.sink.congested(now_us):
+                # As nearly always: nothing waits, and nothing has to be told.
+                viewer.sink.write(wire)
+                viewer.sent += 1
+                sent += 1
+            else:
+                self._offer(viewer, wire, now_us)
+        if sent:
+            self._tally(frame.session_id).used += sent
         return True
 
     def _wire(self, wanted: Format, frame: Frame, instants: Instants) -> bytes:

@@ -11,12 +11,15 @@ const MOST_BITS_PER_SECOND = 1_200_000;
 const VIDEO_CODECS: readonly string[] = ["video/VP8", "video/H264", "video/rtx"];
 const AUDIO_CODECS: readonly string[] = ["audio/opus", "audio/PCMU", "audio/PCMA"];
 
-/** The encoding for a camera of this size. */
-export function videoEncoding({ width = 0, height = 0 }: MediaTrackSettings): RTCRtpEncodingParameters {
+/** The encoding for a camera of this size; `asked`: no more pictures a second are wanted, null: as many as serve. */
+export function videoEncoding(
+  { width = 0, height = 0 }: MediaTrackSettings,
+  asked: number | null = null,
+): RTCRtpEncodingParameters {
   const scale = Math.max(1, Math.max(width, height) / LONG_EDGE, Math.min(width, height) / SHORT_EDGE);
   return {
     scaleResolutionDownBy: scale,
-    maxFramerate: MOST_FRAMES_PER_SECOND,
+    maxFramerate: Math.min(MOST_FRAMES_PER_SECOND, asked ?? MOST_FRAMES_PER_SECOND),
     maxBitrate: MOST_BITS_PER_SECOND,
   };
 }

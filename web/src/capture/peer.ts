@@ -36,6 +36,7 @@ export class Peer {
   /** Unordered and unreliable: the viewer's messages. */
   readonly avatar: RTCDataChannel;
 
+  #asked: number | null = null;
   readonly #connection: RTCPeerConnection;
   readonly #whip: WhipClient;
   readonly #events: PeerEvents;
@@ -103,7 +104,15 @@ export class Peer {
       if (track === undefined || track === sender.track) continue;
       hint(track);
       await sender.replaceTrack(track);
-      if (track.kind === "video") await limit(sender, track);
+      if (track.kind === "video") await limit(sender, track, this.#asked);
+    }
+  }
+
+  /** Encodes no more pictures a second than are asked for; null: as many as serve. */
+  async pace(asked: number | null): Promise<void> {
+    this.#asked = asked;
+    for (const { sender } of this.#connection.getTransceivers()) {
+      if (sender.track?.kind === "video") await limit(sender, sender.track, asked);
     }
   }
 
@@ -180,11 +189,11 @@ function hint(track: MediaStreamTrack): void {
   track.contentHint = track.kind === "video" ? "motion" : "speech";
 }
 
-async function limit(sender: RTCRtpSender, track: MediaStreamTrack): Promise<void> {
+async function limit(sender: RTCRtpSender, track: MediaStreamTrack, asked: number | null): Promise<void> {
   const parameters = sender.getParameters();
   const [encoding] = parameters.encodings;
   if (encoding === undefined) return;
-  Object.assign(encoding, videoEncoding(track.getSettings()));
+  Object.assign(encoding, videoEncoding(track.getSettings(), asked));
   await sender.setParameters(parameters);
 }
 

@@ -90,7 +90,7 @@ export class SocketUplink implements Uplink {
   send(kind: PayloadKind, payload: Uint8Array, capturedAtMs: number): boolean {
     const socket = this.#socket;
     if (socket === null || !this.#isOpen || socket.bufferedAmount > OTHER_BACKLOG_BYTES) return false;
-    if (kind !== "pcm16" && kind !== "speechFeatures") {
+    if (kind === "jpeg" || kind === "faceFeatures") {
       const nowMs = wallNowMs();
       if (!this.#pace.wants(nowMs)) return false;
       this.#pace.sent(nowMs);

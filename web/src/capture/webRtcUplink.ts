@@ -8,6 +8,7 @@ import { wallNowMs } from "../stream/serverClock";
 import { Store } from "../stream/store";
 import type { Devices } from "./devices";
 import { type Failure, remedy } from "./failures";
+import { Pace } from "./pace";
 import { Peer, type Traffic } from "./peer";
 import type { Transport } from "./request";
 import type { Sequences } from "./sequences";
@@ -44,6 +45,7 @@ export class WebRtcUplink implements Uplink {
   readonly notice = new Store<string | null>(null);
   readonly sent: Sent = { pictures: 0, chunks: 0, skipped: 0 };
 
+  readonly #pace = new Pace();
   readonly #parts: WebRtcParts;
   #devices: Devices | null = null;
   #peer: Peer | null = null;
@@ -83,6 +85,11 @@ export class WebRtcUplink implements Uplink {
   send(kind: PayloadKind, payload: Uint8Array, capturedAtMs: number): boolean {
     const control = this.#control;
     if (control === null || control.bufferedAmount > BACKLOG_BYTES) return false;
+    if (kind === "faceFeatures") {
+      const nowMs = wallNowMs();
+      if (!this.#pace.wants(nowMs)) return false;
+      this.#pace.sent(nowMs);
+    }
     control.send(encodeMedia(kind, this.#parts.sequences.take(kind), capturedAtMs * 1_000, payload));
     return true;
   }
@@ -153,7 +160,12 @@ export class WebRtcUplink implements Uplink {
       this.#control?.send(clockMessage(message.serverUs, nowMs));
     } else if (message.type === "welcome") {
       this.#attempt = 0;
+      this.#pace.ask(null);
       this.#parts.sequences.goOnBehind(message.received);
+    } else if (message.type === "rate") {
+      this.#pace.ask(message.videoPerSecond);
+      // A connection that is going meanwhile has no rate any more.
+      this.#peer?.pace(message.videoPerSecond).catch(() => undefined);
     } else if (message.type === "notice") {
       this.notice.set(message.sentence);
     } else if (message.type === "close") {

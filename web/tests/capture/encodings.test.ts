@@ -16,6 +16,12 @@ describe("videoEncoding", () => {
     expect(encoding.maxFramerate).toBe(30);
   });
 
+  it("encodes no more pictures a second than are asked for", () => {
+    expect(videoEncoding({}, 10).maxFramerate).toBe(10);
+    expect(videoEncoding({}, 60).maxFramerate).toBe(30);
+    expect(videoEncoding({}, null).maxFramerate).toBe(30);
+  });
+
   it("leaves a camera of unknown size as it is", () => {
     expect(videoEncoding({}).scaleResolutionDownBy).toBe(1);
   });

@@ -13,6 +13,9 @@ export class FakePeerConnection {
   oniceconnectionstatechange: (() => void) | null = null;
   onconnectionstatechange: (() => void) | null = null;
 
+  /** Of the one video sender. */
+  readonly parameters: { encodings: RTCRtpEncodingParameters[] } = { encodings: [{}] };
+
   constructor() {
     FakePeerConnection.made.push(this);
   }
@@ -33,6 +36,15 @@ export class FakePeerConnection {
 
   async setRemoteDescription(): Promise<void> {
     this.connectionState = "connecting";
+  }
+
+  getTransceivers(): unknown[] {
+    const sender = {
+      track: { kind: "video", getSettings: () => ({}) },
+      getParameters: () => this.parameters,
+      setParameters: async () => undefined,
+    };
+    return [{ sender }];
   }
 
   async getStats(): Promise<Map<string, object>> {

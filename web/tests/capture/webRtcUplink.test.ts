@@ -62,6 +62,23 @@ describe("WebRtcUplink", () => {
     expect(uplink.link.get().state).toBe("finished");
   });
 
+  it("sends fewer pictures, and features of them, when the edge asks for that", async () => {
+    const uplink = await connected();
+    peer().control.says({ type: "rate", video_per_s: 10 });
+    await vi.advanceTimersByTimeAsync(1);
+    expect(peer().parameters.encodings[0]?.maxFramerate).toBe(10);
+    const features = new Uint8Array(4);
+    // One may come early; then they are a tenth of a second apart.
+    const sent = [0, 1, 2, 3].map((at) => uplink.send("faceFeatures", features, at));
+    expect(sent).toEqual([true, true, false, false]);
+    expect(uplink.send("speechFeatures", features, 1)).toBe(true);
+    peer().control.says({ type: "rate", video_per_s: null });
+    await vi.advanceTimersByTimeAsync(1);
+    expect(peer().parameters.encodings[0]?.maxFramerate).toBe(30);
+    expect(uplink.send("faceFeatures", features, 2)).toBe(true);
+    uplink.end();
+  });
+
   it("is unusable when nothing comes through within 4 s of the answer", async () => {
     await opened();
     await vi.advanceTimersByTimeAsync(3_900);

@@ -1,12 +1,12 @@
 """What the analyst page asks of the API. Instants are integer milliseconds since the Unix epoch."""
 
-from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import orjson
-from fastapi import Depends, FastAPI, Path, Query, Response
+from fastapi import Depends, FastAPI, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from analytics.access import Access
 from analytics.answers import Json
 from analytics.database import Database
 from analytics.explorer import MOST_ROWS, Explorer, Lasting, SortKey, Wanted
@@ -32,27 +32,20 @@ class VariantBody(BaseModel):
 
     mapping: MappingName | None = None
     smoothing: SmoothingName | None = None
-    # Infinity is refused with the ranges: the answer to one that is refused here would have to repeat it in JSON.
-    parameters: dict[str, float] = Field(default={}, max_length=200)
+    parameters: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(default={}, max_length=200)
 
 
-def add_analyst_page(
-    app: FastAPI,
-    database: Database,
-    codec: Codec,
-    fuse: Fuse | None,
-    *,
-    analyst: Callable[..., None],
-    reader: Callable[..., str],
-) -> None:
-    """``analyst`` lets analysts in; ``reader`` those who may read the session that the path names."""
+def add_analyst_page(app: FastAPI, database: Database, codec: Codec, fuse: Fuse | None, access: Access) -> None:
+    """Add what the page asks, for analysts; a session's ticks also for whoever may read that session."""
     explorer, ticks, trends, drift = Explorer(database), Ticks(database), Trends(database), Drift(database)
     refuser = Refuser(database, codec, fuse)
-    analysts_only = [Depends(analyst)]
-    owned = Annotated[str, Depends(reader)]
+    tag_of_analyst = Annotated[str, Depends(access.analyst)]
+    analysed = Annotated[str, Depends(access.analysed)]
+    owned = Annotated[str, Depends(access.reader)]
 
-    @app.get("/v1/explorer", dependencies=analysts_only)
+    @app.get("/v1/explorer")
     def explore(  # noqa: PLR0917 - the query parameters
+        tag: tag_of_analyst,
         from_ms: Instant = 0,
         to_ms: Instant = LATEST_MS,
         search: Annotated[str, Query(max_length=200)] = "",
@@ -67,7 +60,7 @@ def add_analyst_page(
     ) -> Json:
         """One page of the sessions that started in [from_ms, to_ms) and match, with what came of each."""
         return explorer.find(
-            Wanted(from_ms, to_ms, search, mapping, experiment, lasting, sort, descending, offset, limit)
+            Wanted(from_ms, to_ms, search, mapping, experiment, lasting, sort, descending, offset, limit, tag)
         )
 
     @app.get("/v1/sessions/{session_id}/ticks")
@@ -94,8 +87,8 @@ def add_analyst_page(
         told = {"first": str(oldest), "last": str(newest), "frames": str(frames), "stride": str(stride)}
         return Response(stream(table, told), media_type=ARROW_STREAM)
 
-    @app.post("/v1/sessions/{session_id}/variant", dependencies=analysts_only)
-    def session_variant(session_id: Annotated[str, Path(max_length=128)], body: VariantBody) -> Response:
+    @app.post("/v1/sessions/{session_id}/variant")
+    def session_variant(session_id: analysed, body: VariantBody) -> Response:
         """All ticks of the session, fused again from its recorded signals under another configuration.
 
         The columns are those of ``pose``; the schema's metadata say the whole configuration. 409 ``not_fusible`` says
@@ -119,12 +112,14 @@ def add_analyst_page(
         }
         return Response(stream(fused.ticks, told), media_type=ARROW_STREAM)
 
-    @app.get("/v1/trends", dependencies=analysts_only)
-    def over(from_ms: Instant, to_ms: Instant) -> Json:
+    @app.get("/v1/trends")
+    def over(tag: tag_of_analyst, from_ms: Instant, to_ms: Instant) -> Json:
         """Feelings, latency by hop, drops by reason, opt-outs and durations in [from_ms, to_ms)."""
-        return trends.over(from_ms, max(to_ms, from_ms + 1))
+        return trends.over(from_ms, max(to_ms, from_ms + 1), tag=tag)
 
-    @app.get("/v1/drift", dependencies=analysts_only)
-    def between(from_ms: Instant, to_ms: Instant, reference_from_ms: Instant, reference_to_ms: Instant) -> Json:
+    @app.get("/v1/drift")
+    def between(
+        tag: tag_of_analyst, from_ms: Instant, to_ms: Instant, reference_from_ms: Instant, reference_to_ms: Instant
+    ) -> Json:
         """How far emotions, confidence and latency of a period lie from those of a reference period."""
-        return drift.between((from_ms, to_ms), (reference_from_ms, reference_to_ms))
+        return drift.between((from_ms, to_ms), (reference_from_ms, reference_to_ms), tag=tag)

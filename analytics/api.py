@@ -2,7 +2,9 @@
 
 Who may: an operator (a token of :meth:`runtime.tokens.Tokens.operator`) everything; the holder of a session's token
 with the scope ``watch`` or ``manage`` that session; an observer the sessions of now; an analyst every session, and all
-that the analyst page asks (:mod:`analytics.analyst_api`), but no SQL. ``/healthz`` is open.
+that the analyst page asks (:mod:`analytics.analyst_api`), but no SQL. Operators, observers and analysts of a tenant see
+that tenant's sessions, and what is not sorted by session only those of the deployment (:mod:`analytics.access`).
+``/healthz`` is open.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,10 +15,12 @@ from urllib.parse import urlsplit
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from fastapi import Depends, FastAPI, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.middleware.cors import CORSMiddleware
 
+from analytics.access import Access, TooFast
 from analytics.analyst_api import add_analyst_page
 from analytics.answers import Json
 from analytics.balance import Ranges
@@ -28,11 +32,12 @@ from analytics.queries import TIMELINE_POINTS, ExportFormat, Queries
 from analytics.recordings.container import RecordingError
 from analytics.refusion import Fuse
 from analytics.statement import MAX_CHARACTERS
+from runtime.body_limit import BodyLimit
 from runtime.clock import Clock
 from runtime.errors import BrokerError, KeyStoreError, SettingsError, TokenError
 from runtime.metrics import Metrics
+from runtime.problems import Problem, faults_of
 from runtime.settings import Settings
-from runtime.tokens import OPERATOR, Grant, Scope, Tokens, bearer
 from schemas.codec import Codec
 from schemas.experiments import Correction
 from schemas.vocabulary import Modality
@@ -41,10 +46,9 @@ if TYPE_CHECKING:
     from analytics.experiments.rows import ExperimentQueries
 
 CORS_MAX_AGE_S: Final = 600
-READ_SCOPES: Final[tuple[Scope, ...]] = ("watch", "manage")
-OBSERVE_SCOPES: Final[tuple[Scope, ...]] = ("observe", "manage")
-ANALYSE_SCOPES: Final[tuple[Scope, ...]] = ("analyse", "manage")
 WALL_SESSIONS: Final = 500
+MAX_BODY_BYTES: Final = 262_144
+"""A SELECT of the most characters, four bytes each."""
 WALL_ENDED_WITHIN_S: Final = 600
 MEDIA_TYPES: Final[Mapping[ExportFormat, str]] = {
     "parquet": "application/vnd.apache.parquet",
@@ -54,6 +58,7 @@ MEDIA_TYPES: Final[Mapping[ExportFormat, str]] = {
 
 STATUS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     TokenError: (401, "unauthorized"),
+    TooFast: (429, "too_fast"),
     SessionUnknown: (404, "unknown_session"),
     ExperimentUnknown: (404, "unknown_experiment"),
     SettingsError: (503, "experiments_unreadable"),
@@ -98,9 +103,6 @@ class Context:
     """Fusion, where the process was given it: sessions can be fused again under another configuration."""
 
 
-SessionId = Annotated[str, Path(max_length=128)]
-
-
 def create_app(context: Context) -> FastAPI:
     """The application; it holds no state of its own."""
     app = FastAPI(title="affectstream analytics", openapi_url="/v1/openapi.json", docs_url=None, redoc_url=None)
@@ -111,37 +113,19 @@ def create_app(context: Context) -> FastAPI:
         allow_headers=["Authorization", "Content-Type"],
         max_age=CORS_MAX_AGE_S,
     )
+    app.add_middleware(BodyLimit, most=MAX_BODY_BYTES)
+    app.add_exception_handler(RequestValidationError, _invalid)
     for kind in STATUS:
         app.add_exception_handler(kind, _problem(context.metrics))
     queries = context.queries
     experiments = _experiments(context)
-    grant_of = _grant_of(context)
-
-    def operator(grant: Annotated[Grant, Depends(grant_of)]) -> None:
-        if grant.session_id != OPERATOR or "manage" not in grant.scopes:
-            raise TokenError("not_operator", "this needs an operator's token, not a session's or an observer's")
-
-    def observer(grant: Annotated[Grant, Depends(grant_of)]) -> None:
-        if grant.session_id != OPERATOR or not grant.scopes.intersection(OBSERVE_SCOPES):
-            raise TokenError("not_observer", "this needs an observer's token: affectstream wall")
-
-    def analyst(grant: Annotated[Grant, Depends(grant_of)]) -> None:
-        if grant.session_id != OPERATOR or not grant.scopes.intersection(ANALYSE_SCOPES):
-            raise TokenError("not_analyst", "this needs an analyst's token: affectstream analyst")
-
-    def reader(session_id: SessionId, grant: Annotated[Grant, Depends(grant_of)]) -> str:
-        if grant.session_id == OPERATOR:
-            analyst(grant)
-        else:
-            grant.require(session_id)
-            if not grant.scopes.intersection(READ_SCOPES):
-                raise TokenError("missing_scope", "the token lacks the scope 'watch'")
-        return session_id
-
-    operator_only = [Depends(operator)]
-    analysts_only = [Depends(analyst)]
-    owned = Annotated[str, Depends(reader)]
-    add_analyst_page(app, queries.database, context.codec, context.fuse, analyst=analyst, reader=reader)
+    access = Access(context.settings, context.clock)
+    platform_only = [Depends(access.platform)]
+    owned = Annotated[str, Depends(access.reader)]
+    tag_of_operator = Annotated[str, Depends(access.operator)]
+    tag_of_observer = Annotated[str, Depends(access.observer)]
+    tag_of_analyst = Annotated[str, Depends(access.analyst)]
+    add_analyst_page(app, queries.database, context.codec, context.fuse, access)
 
     @app.get("/healthz")
     def healthz() -> Json:
@@ -149,19 +133,20 @@ def create_app(context: Context) -> FastAPI:
         queries.alive()
         return {"status": "ok"}
 
-    @app.get("/v1/sessions", dependencies=operator_only)
-    def sessions(limit: Annotated[int, Query(ge=1, le=10_000)] = 200) -> list[Json]:
+    @app.get("/v1/sessions")
+    def sessions(tag: tag_of_operator, limit: Annotated[int, Query(ge=1, le=10_000)] = 200) -> list[Json]:
         """The newest sessions first."""
-        return queries.sessions(limit=limit)
+        return queries.sessions(limit=limit, tag=tag)
 
-    @app.get("/v1/wall", dependencies=[Depends(observer)])
+    @app.get("/v1/wall")
     def wall(
+        tag: tag_of_observer,
         limit: Annotated[int, Query(ge=1, le=2_000)] = WALL_SESSIONS,
         ended_within_s: Annotated[int, Query(ge=0, le=86_400)] = WALL_ENDED_WITHIN_S,
     ) -> list[Json]:
         """The sessions of now: those that have not ended, and those that ended lately; the newest first."""
         now_ms = context.clock.now_us() // 1_000
-        return queries.wall(now_ms=now_ms, ended_within_s=ended_within_s, limit=limit)
+        return queries.wall(now_ms=now_ms, ended_within_s=ended_within_s, limit=limit, tag=tag)
 
     @app.get("/v1/sessions/{session_id}/summary")
     def summary(session_id: owned) -> Json:
@@ -187,36 +172,37 @@ def create_app(context: Context) -> FastAPI:
         """What became of every item of one session, by stage."""
         return queries.ledger(session_id)
 
-    @app.get("/v1/counts", dependencies=operator_only)
+    @app.get("/v1/counts", dependencies=platform_only)
     def counts() -> Json:
         """Rows against records, by topic and partition."""
         return queries.counts()
 
-    @app.get("/v1/experiments", dependencies=analysts_only)
-    def experiment_list() -> Json:
+    @app.get("/v1/experiments")
+    def experiment_list(tag: tag_of_analyst) -> Json:
         """Experiments that are defined or that rows know, the newest first."""
-        return experiments().experiments()
+        return experiments().experiments(tag=tag)
 
-    @app.get("/v1/experiments/{name}", dependencies=analysts_only)
+    @app.get("/v1/experiments/{name}")
     def experiment(
+        tag: tag_of_analyst,
         name: Annotated[str, Path(max_length=128)],
         confidence: Annotated[float, Query(ge=0.5, le=0.999)] = 0.95,
         correction: Correction = "holm",
     ) -> Json:
         """What came of one experiment: docs/experiments.md has the form."""
-        return experiments().experiment(name, confidence=confidence, correction=correction)
+        return experiments().experiment(name, confidence=confidence, correction=correction, tag=tag)
 
     if context.eraser is not None:
-        add_erasure(app, context.settings, queries.database, context.eraser, operator, grant_of)
+        add_erasure(app, context.settings, queries.database, context.eraser, access)
     if context.recorder is not None:
-        add_recording(app, context.settings, context.recorder, grant_of)
+        add_recording(app, context.settings, context.recorder, access)
 
-    @app.post("/v1/sql", dependencies=operator_only)
+    @app.post("/v1/sql", dependencies=platform_only)
     def sql(statement: Statement) -> Json:
         """The answer to one SELECT."""
         return queries.sql(statement.sql)
 
-    @app.post("/v1/export", dependencies=operator_only)
+    @app.post("/v1/export", dependencies=platform_only)
     def export(wanted: Export) -> Response:
         """The answer to one SELECT as a file."""
         return Response(queries.export(wanted.sql, wanted.format), media_type=MEDIA_TYPES[wanted.format])
@@ -249,15 +235,10 @@ def _experiments(context: Context) -> "Callable[[], ExperimentQueries]":
     return make
 
 
-def _grant_of(context: Context) -> Callable[[Request], Grant]:
-    tokens = Tokens(context.settings.token_key)
-
-    def grant_of(request: Request) -> Grant:
-        # Only the header: a query's token would end up in logs and histories, and nothing here needs one.
-        token = bearer(request.headers.get("authorization"), (), None)
-        return tokens.verify(token, now_s=context.clock.now_us() / 1_000_000)
-
-    return grant_of
+def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    problem = Problem(422, "invalid_request", "The request cannot be used", faults_of(error.errors()))
+    return problem.response(request.url.path)
 
 
 def _problem(metrics: Metrics) -> Callable[[Request, Exception], JSONResponse]:
@@ -266,12 +247,10 @@ def _problem(metrics: Metrics) -> Callable[[Request, Exception], JSONResponse]:
         headers = {}
         if isinstance(error, TokenError):
             code = error.reason
-            status = (
-                403
-                if code in {"wrong_session", "missing_scope", "not_operator", "not_observer", "not_analyst"}
-                else 401
-            )
+            status = 403 if error.forbidden else 401
             headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+        elif status == 429:
+            headers = {"Retry-After": "1"}
         metrics.count("rejected_total", reason=code)
         body = {
             "type": "about:blank",

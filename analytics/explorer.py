@@ -44,6 +44,8 @@ class Wanted:
     descending: bool = True
     offset: int = 0
     limit: int = 50
+    tag: str = ""
+    """Only sessions whose ids begin so: see :mod:`runtime.tenancy`."""
 
 
 class Explorer:
@@ -73,6 +75,7 @@ class Explorer:
                         SELECT session_id FROM sessions
                         WHERE kind = 'started' AND captured_at >= fromUnixTimestamp64Milli({{from_ms:Int64}})
                           AND captured_at < fromUnixTimestamp64Milli({{to_ms:Int64}})
+                          AND startsWith(session_id, {{tag:String}})
                     ) {conditions}
                 )
                 SELECT l.session_id AS session_id, {epoch_ms("l.started_at")} AS started_at_ms,
@@ -116,9 +119,11 @@ class Explorer:
                        arraySort(groupUniqArrayIf({NAMES_OFFERED})(experiment, experiment != '')) AS experiments
                 FROM sessions WHERE kind = 'started' AND captured_at >= fromUnixTimestamp64Milli({{from_ms:Int64}})
                   AND captured_at < fromUnixTimestamp64Milli({{to_ms:Int64}})
+                  AND startsWith(session_id, {{tag:String}})
                 """,
                 from_ms=wanted.from_ms,
                 to_ms=wanted.to_ms,
+                tag=wanted.tag,
             )
         total = rows[0]["total"] if rows else 0
         return {"total": total, "rows": [_shaped(row) for row in rows], **offered}
@@ -126,7 +131,8 @@ class Explorer:
 
 def _conditions(wanted: Wanted) -> tuple[str, dict[str, Any]]:
     parameters: dict[str, Any] = {
-        "from_ms": wanted.from_ms, "to_ms": wanted.to_ms, "limit": wanted.limit, "offset": wanted.offset
+        "from_ms": wanted.from_ms, "to_ms": wanted.to_ms, "limit": wanted.limit, "offset": wanted.offset,
+        "tag": wanted.tag,
     }  # fmt: skip
     conditions = []
     for n, word in enumerate(wanted.search.split()[:MOST_WORDS]):

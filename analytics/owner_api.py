@@ -3,26 +3,25 @@
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
 from pathlib import Path as FilePath
 from typing import Annotated, Final, Protocol
 
-from fastapi import Depends, FastAPI, Path, Query, Request
+from fastapi import Depends, FastAPI, Query
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 
+from analytics.access import Access, SessionId
 from analytics.answers import Json
 from analytics.database import Database
 from analytics.erasure.eraser import Eraser, Hindered
 from analytics.erasure.verification import verify
 from analytics.errors import SessionUnknown
-from runtime.errors import AffectstreamError, TokenError
+from runtime.errors import AffectstreamError
 from runtime.settings import Settings
 from runtime.tokens import OPERATOR, Grant
 
 RECORDINGS_AT_ONCE: Final = 2
-SessionId = Annotated[str, Path(max_length=128)]
 
 
 class TooManyRecordings(AffectstreamError):  # noqa: N818 - a condition
@@ -48,12 +47,12 @@ class Recorder(Protocol):
         ...
 
 
-def add_recording(app: FastAPI, settings: Settings, recorder: Recorder, grant_of: Callable[[Request], Grant]) -> None:
+def add_recording(app: FastAPI, settings: Settings, recorder: Recorder, access: Access) -> None:
     """The route by which a session's owner gets a recording of it."""
     busy = threading.BoundedSemaphore(RECORDINGS_AT_ONCE)
 
     @app.get("/v1/sessions/{session_id}/recording")
-    def recording(session_id: SessionId, grant: Annotated[Grant, Depends(grant_of)]) -> FileResponse:
+    def recording(session_id: SessionId, grant: Annotated[Grant, Depends(access.grant)]) -> FileResponse:
         """A session that has ended as a recording, for its owner (scope ``manage``) and nobody else.
 
         Signals and frames always; sound and pictures only if the token has the scope ``store_raw``, and of a modality
@@ -78,25 +77,10 @@ def add_recording(app: FastAPI, settings: Settings, recorder: Recorder, grant_of
         )  # fmt: skip
 
 
-def add_erasure(  # noqa: PLR0917 - what the routes need
-    app: FastAPI,
-    settings: Settings,
-    database: Database,
-    eraser: Eraser,
-    operator: Callable[..., None],
-    grant_of: Callable[[Request], Grant],
-) -> None:
-    """Erasing sessions: the owner (scope ``manage``) their own, an operator any."""
-
-    def managed(session_id: SessionId, grant: Annotated[Grant, Depends(grant_of)]) -> Grant:
-        if grant.session_id != OPERATOR:
-            grant.require(session_id)
-        if "manage" not in grant.scopes:
-            raise TokenError("missing_scope", "the token lacks the scope 'manage'")
-        return grant
-
-    owner = Annotated[Grant, Depends(managed)]
-    operator_only = [Depends(operator)]
+def add_erasure(app: FastAPI, settings: Settings, database: Database, eraser: Eraser, access: Access) -> None:
+    """Erasing sessions: the owner (scope ``manage``) their own, an operator any of the tenant's."""
+    owner = Annotated[Grant, Depends(access.manager)]
+    tag_of_operator = Annotated[str, Depends(access.operator)]
     verifying = threading.Lock()
 
     @app.post("/v1/sessions/{session_id}/erasure", status_code=202)
@@ -126,12 +110,12 @@ def add_erasure(  # noqa: PLR0917 - what the routes need
         finally:
             verifying.release()
 
-    @app.get("/v1/erasures", dependencies=operator_only)
+    @app.get("/v1/erasures", dependencies=[Depends(access.platform)])
     def erasures(limit: Annotated[int, Query(ge=1, le=10_000)] = 100) -> list[Json]:
         """The audit: the newest requests, without personal data."""
         return [dict(each.audit()) for each in eraser.erasures.newest(limit=limit)]
 
-    @app.post("/v1/erasures", status_code=202, dependencies=operator_only)
-    def erase_subject(wanted: Subject) -> list[Json]:
-        """Erase every session of a subject."""
-        return [dict(each.audit()) for each in eraser.ask_subject(wanted.subject, "operator")]
+    @app.post("/v1/erasures", status_code=202)
+    def erase_subject(tag: tag_of_operator, wanted: Subject) -> list[Json]:
+        """Erase every session of a subject, of the operator's tenant."""
+        return [dict(each.audit()) for each in eraser.ask_subject(wanted.subject, "operator", tag=tag)]

@@ -45,9 +45,12 @@ class Drift:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def between(self, period: tuple[int, int], reference: tuple[int, int]) -> Json:
-        """Both are [from, to), milliseconds since the Unix epoch; a session belongs to the one in which it started."""
-        now, before = self.read(*period), self.read(*reference)
+    def between(self, period: tuple[int, int], reference: tuple[int, int], *, tag: str = "") -> Json:
+        """Both are [from, to), milliseconds since the Unix epoch; a session belongs to the one in which it started.
+
+        ``tag``: only sessions whose ids begin so.
+        """
+        now, before = self.read(*period, tag=tag), self.read(*reference, tag=tag)
         return {
             "period": _described(period, now),
             "reference": _described(reference, before),
@@ -60,7 +63,7 @@ class Drift:
             "most_sessions": MOST_SESSIONS,
         }
 
-    def read(self, from_ms: int, to_ms: int) -> Period:
+    def read(self, from_ms: int, to_ms: int, *, tag: str = "") -> Period:
         """Counts and sums of the newest sessions that started then."""
         wanted = ", ".join(f"{_counted(c)} AS c{n}, {_summed(c)} AS s{n}" for n, c in enumerate(CHANNELS))
         with self._database.reader() as client:
@@ -74,6 +77,7 @@ class Drift:
                         SELECT session_id FROM sessions
                         WHERE kind = 'started' AND captured_at >= fromUnixTimestamp64Milli({{from_ms:Int64}})
                           AND captured_at < fromUnixTimestamp64Milli({{to_ms:Int64}})
+                          AND startsWith(session_id, {{tag:String}})
                         GROUP BY session_id ORDER BY max(captured_at) DESC LIMIT {MOST_SESSIONS}
                     )
                     ORDER BY session_id, sequence, topic_id, partition, offset
@@ -81,7 +85,7 @@ class Drift:
                 )
                 GROUP BY session_id ORDER BY session_id
                 """,
-                parameters={"from_ms": from_ms, "to_ms": to_ms},
+                parameters={"from_ms": from_ms, "to_ms": to_ms, "tag": tag},
             ).result_rows
         return Period(
             sessions=len(rows),

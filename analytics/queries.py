@@ -58,23 +58,26 @@ class Queries:
         with self._database.reader() as client:
             client.command("SELECT 1")
 
-    def sessions(self, *, limit: int = SESSIONS_SHOWN) -> list[Json]:
-        """The newest sessions first."""
+    def sessions(self, *, limit: int = SESSIONS_SHOWN, tag: str = "") -> list[Json]:
+        """The newest sessions first, those whose ids begin with ``tag``."""
         with self._database.reader() as client:
             return _dicts(
                 client,
                 f"""
                 SELECT session_id, {_ms("started_at")} AS started_at_ms, {_ms("ended_at")} AS ended_at_ms,
                        tenant, timeline, mapping, smoothing, experiment, variant, end_reason
-                FROM session_list ORDER BY started_at DESC LIMIT {{limit:UInt32}}
+                FROM session_list WHERE startsWith(session_id, {{tag:String}})
+                ORDER BY started_at DESC LIMIT {{limit:UInt32}}
                 """,
                 limit=limit,
+                tag=tag,
             )
 
-    def wall(self, *, now_ms: int, ended_within_s: int, limit: int) -> list[Json]:
+    def wall(self, *, now_ms: int, ended_within_s: int, limit: int, tag: str = "") -> list[Json]:
         """Sessions that have not ended, and those that ended lately, the newest first; nothing that names a person.
 
-        No session outlives its token, which lives for a day at most: an older one whose end was lost is left out.
+        Those whose ids begin with ``tag``. No session outlives its token, which lives for a day at most: an older one
+        whose end was lost is left out.
         """
         with self._database.reader() as client:
             return _dicts(
@@ -86,12 +89,14 @@ class Queries:
                 WHERE session_id IN (
                     SELECT session_id FROM sessions
                     WHERE kind = 'started' AND published_at > fromUnixTimestamp64Milli({{since:Int64}})
+                      AND startsWith(session_id, {{tag:String}})
                 ) AND (ended_at IS NULL OR ended_at > fromUnixTimestamp64Milli({{ended:Int64}}))
                 ORDER BY started_at DESC LIMIT {{limit:UInt32}}
                 """,
                 since=now_ms - LONGEST_SESSION_MS,
                 ended=now_ms - ended_within_s * 1_000,
                 limit=limit,
+                tag=tag,
             )
 
     def session(self, session_id: str) -> Json:

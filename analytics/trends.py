@@ -7,6 +7,8 @@ from analytics.database import Client, Database
 from analytics.queries import HOPS
 from schemas.vocabulary import EMOTIONS, Modality
 
+Parameters = dict[str, int | str]
+
 STEPS_S: Final = (60, 300, 900, 3_600, 21_600, 86_400, 604_800)
 """Widths that a point of a trend may have."""
 MOST_POINTS: Final = 170
@@ -16,7 +18,8 @@ DURATION_EDGES_S: Final = (0, 10, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_
 """Edges of the classes of the durations' histogram, seconds; each holds its lower edge."""
 
 MILLIS = "fromUnixTimestamp64Milli({from_ms:Int64})", "fromUnixTimestamp64Milli({to_ms:Int64})"
-_MINUTES: Final = "minute >= toDateTime({from_s:Int64}) AND minute < toDateTime({to_s:Int64})"
+_TAGGED: Final = "startsWith(session_id, {tag:String})"
+_MINUTES: Final = f"{_TAGGED} AND minute >= toDateTime({{from_s:Int64}}) AND minute < toDateTime({{to_s:Int64}})"
 
 
 def step_of(span_s: float) -> int:
@@ -30,8 +33,8 @@ class Trends:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def over(self, from_ms: int, to_ms: int) -> Json:
-        """The period [from_ms, to_ms), milliseconds since the Unix epoch.
+    def over(self, from_ms: int, to_ms: int, *, tag: str = "") -> Json:
+        """The period [from_ms, to_ms), milliseconds since the Unix epoch; sessions whose ids begin with ``tag``.
 
         ``along``: parallel lists, a point every ``step_s`` seconds in which there were frames; emotions are means
         weighted by frames. ``hops``: p50 and p95 in ms of each hop: medians over minutes, weighted by frames, of a
@@ -39,11 +42,12 @@ class Trends:
         with the share of what that stage accounted for. ``opt_outs`` and ``durations``: of sessions that started then.
         """
         step_s = step_of((to_ms - from_ms) / 1_000)
-        period = {"from_ms": from_ms, "to_ms": to_ms}
-        minutes = {"from_s": from_ms // 60_000 * 60, "to_s": -(-to_ms // 1_000)}
+        period: Parameters = {"from_ms": from_ms, "to_ms": to_ms, "tag": tag}
+        minutes: Parameters = {"from_s": from_ms // 60_000 * 60, "to_s": -(-to_ms // 1_000), "tag": tag}
         with self._database.reader() as client:
             return {
-                **period,
+                "from_ms": from_ms,
+                "to_ms": to_ms,
                 "step_s": step_s,
                 "along": _along(client, step_s, minutes),
                 "hops": _hops(client, minutes),
@@ -55,7 +59,7 @@ class Trends:
             }
 
 
-def _along(client: Client, step_s: int, minutes: dict[str, int]) -> Json:
+def _along(client: Client, step_s: int, minutes: Parameters) -> Json:
     def mean(name: str) -> str:
         return f"sum(m.{name} * m.frames) / sum(m.frames) AS {name}"
 
@@ -84,7 +88,7 @@ def _along(client: Client, step_s: int, minutes: dict[str, int]) -> Json:
     )
 
 
-def _hops(client: Client, minutes: dict[str, int]) -> list[Json]:
+def _hops(client: Client, minutes: Parameters) -> list[Json]:
     found = []
     for modality in Modality:
         wanted = ", ".join(
@@ -112,7 +116,7 @@ def _hops(client: Client, minutes: dict[str, int]) -> list[Json]:
     return found
 
 
-def _drops(client: Client, period: dict[str, int]) -> list[Json]:
+def _drops(client: Client, period: Parameters) -> list[Json]:
     return as_dicts(
         client,
         f"""
@@ -120,7 +124,7 @@ def _drops(client: Client, period: dict[str, int]) -> list[Json]:
         (
             SELECT stage, modality, outcome, sum(count) AS items, uniqExact(session_id) AS sessions,
                    sum(items) OVER (PARTITION BY stage, modality) AS of
-            FROM ledger FINAL WHERE recorded_at >= {MILLIS[0]} AND recorded_at < {MILLIS[1]}
+            FROM ledger FINAL WHERE {_TAGGED} AND recorded_at >= {MILLIS[0]} AND recorded_at < {MILLIS[1]}
             GROUP BY stage, modality, outcome
         )
         WHERE outcome != 'used' AND items > 0 ORDER BY items DESC, stage, modality, outcome LIMIT 200
@@ -129,20 +133,21 @@ def _drops(client: Client, period: dict[str, int]) -> list[Json]:
     )
 
 
-def _dropped_along(client: Client, step_s: int, period: dict[str, int]) -> Json:
+def _dropped_along(client: Client, step_s: int, period: Parameters) -> Json:
     return as_columns(
         client,
         f"""
         SELECT toUnixTimestamp(toStartOfInterval(recorded_at, INTERVAL {{step:UInt32}} SECOND)) * 1000 AS at_ms,
                sumIf(count, outcome != 'used') AS dropped, sum(count) AS items
-        FROM ledger FINAL WHERE recorded_at >= {MILLIS[0]} AND recorded_at < {MILLIS[1]} GROUP BY at_ms ORDER BY at_ms
+        FROM ledger FINAL WHERE {_TAGGED} AND recorded_at >= {MILLIS[0]} AND recorded_at < {MILLIS[1]}
+        GROUP BY at_ms ORDER BY at_ms
         """,
         step=step_s,
         **period,
     )
 
 
-def _started(client: Client, step_s: int, period: dict[str, int]) -> Json:
+def _started(client: Client, step_s: int, period: Parameters) -> Json:
     """Sessions that started, and of these how many someone opted out of or withdrew consent from."""
     return as_columns(
         client,
@@ -150,7 +155,10 @@ def _started(client: Client, step_s: int, period: dict[str, int]) -> Json:
         SELECT toUnixTimestamp(toStartOfInterval(l.started_at, INTERVAL {{step:UInt32}} SECOND)) * 1000 AS at_ms,
                count() AS sessions, countIf(e.opted_out) AS opted_out,
                countIf(l.end_reason = 'consent_withdrawn') AS withdrawn
-        FROM (SELECT * FROM session_list WHERE started_at >= {MILLIS[0]} AND started_at < {MILLIS[1]}) AS l
+        FROM
+        (
+            SELECT * FROM session_list WHERE {_TAGGED} AND started_at >= {MILLIS[0]} AND started_at < {MILLIS[1]}
+        ) AS l
         LEFT JOIN
         (
             SELECT session_id, toBool(1) AS opted_out FROM client_events FINAL
@@ -163,7 +171,7 @@ def _started(client: Client, step_s: int, period: dict[str, int]) -> Json:
     )
 
 
-def _durations(client: Client, period: dict[str, int]) -> Json:
+def _durations(client: Client, period: Parameters) -> Json:
     edges = ", ".join(str(edge) for edge in DURATION_EDGES_S)
     (row,) = as_dicts(
         client,
@@ -174,7 +182,7 @@ def _durations(client: Client, period: dict[str, int]) -> Json:
         FROM
         (
             SELECT dateDiff('millisecond', started_at, assumeNotNull(ended_at)) / 1000 AS seconds FROM session_list
-            WHERE isNotNull(ended_at) AND started_at >= {MILLIS[0]} AND started_at < {MILLIS[1]}
+            WHERE {_TAGGED} AND isNotNull(ended_at) AND started_at >= {MILLIS[0]} AND started_at < {MILLIS[1]}
         )
         """,
         **period,
@@ -189,7 +197,7 @@ def _durations(client: Client, period: dict[str, int]) -> Json:
     }
 
 
-def _sessions(client: Client, period: dict[str, int]) -> Json:
+def _sessions(client: Client, period: Parameters) -> Json:
     """Mean emotions of each of the newest sessions, in the order of their start."""
     means = ", ".join(f"t.emotion_{name} AS emotion_{name}" for name in EMOTIONS)
     return as_columns(
@@ -202,7 +210,7 @@ def _sessions(client: Client, period: dict[str, int]) -> Json:
             FROM
             (
                 SELECT session_id, started_at FROM session_list
-                WHERE started_at >= {MILLIS[0]} AND started_at < {MILLIS[1]}
+                WHERE {_TAGGED} AND started_at >= {MILLIS[0]} AND started_at < {MILLIS[1]}
                 ORDER BY started_at DESC LIMIT {SESSIONS_SHOWN}
             ) AS l
             INNER JOIN
@@ -210,7 +218,7 @@ def _sessions(client: Client, period: dict[str, int]) -> Json:
                 SELECT * FROM session_totals WHERE session_id IN
                 (
                     SELECT session_id FROM sessions
-                    WHERE kind = 'started' AND captured_at >= {MILLIS[0]} AND captured_at < {MILLIS[1]}
+                    WHERE {_TAGGED} AND kind = 'started' AND captured_at >= {MILLIS[0]} AND captured_at < {MILLIS[1]}
                 )
             ) AS t ON t.session_id = l.session_id
         )

@@ -59,6 +59,7 @@ class Deployment:
         self.addresses = Addresses(url[RoleName.INGEST], url[RoleName.EGRESS], url[RoleName.ANALYTICS])
         self.settings = settings.model_copy(
             update={
+                "open_sessions": True,  # of everything on one machine, for whoever sits at it
                 "public_ingest_url": self.addresses.ingest,
                 "public_egress_url": self.addresses.egress,
                 "public_analytics_url": self.addresses.analytics,

@@ -22,6 +22,8 @@ from cli.recordings import COMMANDS as RECORDING_COMMANDS
 from cli.roles import RoleName
 from cli.sessions import app as sessions_app
 from cli.sessions import retention
+from cli.tokens import COMMANDS as TOKEN_COMMANDS
+from cli.tokens import TenantOption
 from cli.train import app as train_app
 from cli.verify import app as verify_app
 from runtime.errors import AffectstreamError
@@ -116,7 +118,7 @@ def demo(
 
 
 @app.command()
-def play(
+def play(  # noqa: PLR0917 - options, given by name
     video: Annotated[Path, typer.Argument(help="Any file that FFmpeg's libraries read.", exists=True, dir_okay=False)],
     audio: Annotated[
         Path | None, typer.Option(help="Sound from this file instead of the video's own.", exists=True, dir_okay=False)
@@ -124,11 +126,19 @@ def play(
     url: Annotated[str, typer.Option(help="The ingest edge.")] = f"http://127.0.0.1:{PAGE_PORT}",
     speed: Annotated[float, typer.Option(help="1: real time; 4: four times as fast.", min=0.1)] = 1.0,
     loop: Annotated[bool, typer.Option("--loop", help="Again and again, until Ctrl-C.")] = False,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CREATE_TOKEN",
+            help="A token with the scope create (affectstream token), unless anybody may start sessions.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Stream a file as a session through the public ingest, as any client would."""
     from cli.play import play_file
 
-    play_file(url, video, audio, speed=speed, loop=loop, console=Console())
+    play_file(url, video, audio, speed=speed, loop=loop, token=token, console=Console())
 
 
 @app.command()
@@ -228,22 +238,26 @@ def export(
 def wall(
     url: Annotated[str, typer.Option(help="Where the page is.")] = f"http://127.0.0.1:{PAGE_PORT}",
     hours: Annotated[float, typer.Option(help="For how long the address works.", min=0.01, max=24 * 31)] = 24.0,
+    tenant: TenantOption = "default",
 ) -> None:
-    """Print an address of the wall, which shows every live session's avatar: a secret, for whoever has it sees them.
+    """Print an address of the wall: every live session's avatar. A secret, for whoever has it sees them.
 
     It is signed with the deployment's own AFFECTSTREAM_TOKEN_KEY, which must be in the environment.
     """
     from cli.links import wall_link
+    from cli.tokens import checked_tenant
     from runtime.clock import SystemClock
 
-    _require_token_key()
-    typer.echo(wall_link(read_settings(), SystemClock(), url.rstrip("/"), ttl_s=int(hours * 3_600)))
+    require_token_key()
+    whose, ttl_s = checked_tenant(tenant), int(hours * 3_600)
+    typer.echo(wall_link(read_settings(), SystemClock(), url.rstrip("/"), ttl_s=ttl_s, tenant=whose))
 
 
 @app.command()
 def analyst(
     url: Annotated[str, typer.Option(help="Where the page is.")] = f"http://127.0.0.1:{PAGE_PORT}",
     hours: Annotated[float, typer.Option(help="For how long the address works.", min=0.01, max=24 * 31)] = 24.0,
+    tenant: TenantOption = "default",
 ) -> None:
     """Print an address of the analyst page, which shows what is known of every session: a secret, as the wall's is.
 
@@ -251,16 +265,24 @@ def analyst(
     environment.
     """
     from cli.links import analyst_link
+    from cli.tokens import checked_tenant
     from runtime.clock import SystemClock
 
-    _require_token_key()
-    typer.echo(analyst_link(read_settings(), SystemClock(), url.rstrip("/"), ttl_s=int(hours * 3_600)))
+    require_token_key()
+    whose, ttl_s = checked_tenant(tenant), int(hours * 3_600)
+    typer.echo(analyst_link(read_settings(), SystemClock(), url.rstrip("/"), ttl_s=ttl_s, tenant=whose))
 
 
-def _require_token_key() -> None:
+def token_key_given() -> bool:
+    """Whether the environment has the deployment's key."""
+    return bool(os.environ.get("AFFECTSTREAM_TOKEN_KEY"))
+
+
+def require_token_key() -> None:
+    """Raise SettingsError unless it has."""
     from runtime.errors import SettingsError
 
-    if "AFFECTSTREAM_TOKEN_KEY" not in os.environ:
+    if not token_key_given():
         msg = "set AFFECTSTREAM_TOKEN_KEY to the key of the deployment: a token signed with another opens nothing"
         raise SettingsError(msg)
 
@@ -370,5 +392,5 @@ def version() -> None:
     typer.echo(installed("affectstream"))
 
 
-for _command in RECORDING_COMMANDS:
+for _command in (*RECORDING_COMMANDS, *TOKEN_COMMANDS):
     app.command()(_command)

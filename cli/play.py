@@ -18,7 +18,9 @@ from client.session import Session, wall_clock_us
 from runtime.errors import AffectstreamError
 
 
-def play_file(url: str, video: Path, audio: Path | None, *, speed: float, loop: bool, console: Console) -> None:
+def play_file(
+    url: str, video: Path, audio: Path | None, *, speed: float, loop: bool, token: str | None, console: Console
+) -> None:
     """Stream a file and show what comes back, until it ends or Ctrl-C; AffectstreamError if that does not work."""
     with Live(console=console, refresh_per_second=5, transient=False) as live:
 
@@ -26,16 +28,25 @@ def play_file(url: str, video: Path, audio: Path | None, *, speed: float, loop: 
             live.update(line_of(played))
 
         try:
-            asyncio.run(_until_interrupted(url, video, audio, speed=speed, loop=loop, show=show))
+            asyncio.run(_until_interrupted(url, video, audio, speed=speed, loop=loop, token=token, show=show))
         except (ClientError, httpx.HTTPError) as error:
             raise AffectstreamError(f"{video} cannot be played to {url}: {error}") from error
 
 
 async def _until_interrupted(
-    url: str, video: Path, audio: Path | None, *, speed: float, loop: bool, show: Callable[[Played], None]
+    url: str,
+    video: Path,
+    audio: Path | None,
+    *,
+    speed: float,
+    loop: bool,
+    token: str | None,
+    show: Callable[[Played], None],
 ) -> None:
     stop = asyncio.Event()
-    playing = asyncio.create_task(play(video, audio, url, speed=speed, loop=loop, progress=show, stop=stop))
+    playing = asyncio.create_task(
+        play(video, audio, url, speed=speed, loop=loop, token=token, progress=show, stop=stop)
+    )
     try:
         await asyncio.shield(playing)
     except asyncio.CancelledError:

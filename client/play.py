@@ -61,6 +61,7 @@ async def play(
     mapping: MappingName = "blend",
     subject: str | None = None,
     follow: bool = True,
+    token: str | None = None,
     chunk_ms: int = 20,
     progress: Progress | None = None,
     opened: Callable[[Session], None] | None = None,
@@ -72,7 +73,7 @@ async def play(
     for what the file holds. ``speed`` 1 is a live session, any other a recorded one, sent at most that many times as
     fast as it plays (infinite: as fast as the service takes it). ``loop`` starts over at the end until ``stop`` is set.
     ``follow`` watches the frames too, if the service names an egress. ``progress`` is called about five times a second
-    and at the end, ``opened`` once the session has started.
+    and at the end, ``opened`` once the session has started. ``token`` is as in :meth:`Session.create`.
     Raises ClientError if the file cannot be used or the service refuses; httpx.HTTPError if it cannot be reached.
     """
     if not speed > 0:
@@ -87,6 +88,7 @@ async def play(
         timeline="live" if speed == 1.0 else "recorded",
         mapping=mapping,
         subject=subject,
+        token=token,
     )
     played.session_id = session.session_id
     watching: asyncio.Task[None] | None = None

@@ -6,6 +6,7 @@ from typing import Final
 
 from runtime.errors import BrokerError
 from runtime.kafka import KafkaException, TopicPartition, consumer, murmur2_partition, partition_count
+from runtime.logs import session_tag
 from runtime.settings import Settings
 from schemas.codec import Codec, DecodeError
 from schemas.records import ClientEvent
@@ -33,7 +34,7 @@ def has_ended(settings: Settings, session_id: str, since_us: int, now_us: int) -
         partition = murmur2_partition(key, partition_count(settings, CLIENT_EVENTS))
         source = consumer(settings, f"egress-endings-{settings.instance}")
     except (BrokerError, KafkaException) as error:
-        log.warning("whether session %s has ended cannot be looked up: %s", session_id, error)
+        log.warning("whether session %s has ended cannot be looked up: %s", session_tag(session_id), error)
         return False
     try:
         low, high = source.get_watermark_offsets(TopicPartition(name, partition), timeout=DEADLINE_S)
@@ -49,7 +50,7 @@ def has_ended(settings: Settings, session_id: str, since_us: int, now_us: int) -
                 if message.key() in {key, session_id} and _is_end(codec, message.value()):
                     return True
     except (BrokerError, KafkaException) as error:
-        log.warning("whether session %s has ended cannot be looked up: %s", session_id, error)
+        log.warning("whether session %s has ended cannot be looked up: %s", session_tag(session_id), error)
     finally:
         source.close()
     return False

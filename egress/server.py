@@ -23,11 +23,12 @@ from egress.hub import Viewer
 from egress.sink import SocketSink
 from egress.wall import WALL_PATH, Wall, WallConnection, picked, presence
 from egress.wire import SUBPROTOCOLS, WIRES
+from runtime.addresses import client_address, parse_networks
 from runtime.clock import Clock
 from runtime.errors import TokenError
 from runtime.metrics import Metrics
 from runtime.origins import origin_allowed
-from runtime.rates import TokenBucket
+from runtime.rates import KeyedBuckets, TokenBucket
 from runtime.settings import Settings
 from runtime.tokens import BEARER_PROTOCOL, OPERATOR, Grant, Tokens, bearer
 from schemas.close_codes import CloseCode
@@ -35,6 +36,9 @@ from schemas.close_codes import CloseCode
 log = logging.getLogger(__name__)
 
 PATH: Final = re.compile(r"/v1/sessions/([A-Za-z0-9_-]{1,128})/avatar")
+ENDPOINTS: Final = ("/v1/sessions/{session_id}/avatar", WALL_PATH)
+"""Every path that takes a connection."""
+
 MAX_VIEWERS: Final = 20_000
 MAX_MESSAGE_BYTES: Final = 4_096
 PRESENCE_S: Final = 1.0
@@ -52,6 +56,9 @@ class Egress:
         self._connections: dict[Viewer, ServerConnection] = {}
         self._closers: set[asyncio.Task[None]] = set()
         self._walls = 0
+        self._proxies = parse_networks(settings.trusted_proxies)
+        self._by_address = KeyedBuckets(settings.requests_per_s)
+        self._by_tenant = KeyedBuckets(settings.tenant_requests_per_s)
         self.relay = self._audience.relay
         self.ready = False
 
@@ -95,6 +102,13 @@ class Egress:
             return connection.respond(
                 HTTPStatus.NOT_FOUND, f"viewers connect to /v1/sessions/{{id}}/avatar, walls to {WALL_PATH}\n"
             )
+        peer = connection.remote_address
+        forwarded = ",".join(request.headers.get_all("X-Forwarded-For")) or None
+        address = client_address(str(peer[0]) if peer else "", forwarded, self._proxies)
+        if not self._by_address.take(address, self._clock.now_us()):
+            self._metrics.count("rejected_total", reason="too_fast")
+            limit = f"{self._by_address.rate_per_s:g} connections a second from one address"
+            return connection.respond(HTTPStatus.TOO_MANY_REQUESTS, f"at most {limit}: wait\n")
         if self._audience.hub.count >= MAX_VIEWERS:
             self._metrics.count("rejected_total", reason="too_many_viewers")
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, f"{MAX_VIEWERS} viewers are connected\n")
@@ -109,8 +123,7 @@ class Egress:
             return
         except TokenError as error:
             self._metrics.count("rejected_total", reason=error.reason)
-            wrong = error.reason in {"wrong_session", "missing_scope"}
-            await connection.close(CloseCode.FORBIDDEN if wrong else CloseCode.BAD_TOKEN, str(error))
+            await connection.close(CloseCode.FORBIDDEN if error.forbidden else CloseCode.BAD_TOKEN, str(error))
             return
         try:
             await serving
@@ -138,7 +151,13 @@ class Egress:
             headers.get_all("Sec-WebSocket-Protocol"),
             next(iter(parse_qs(url.query).get("token", [])), None),
         )
-        return self._tokens.verify(token, now_s=self._clock.now_us() / 1e6), url.path
+        grant = self._tokens.verify(token, now_s=self._clock.now_us() / 1e6, audience="egress")
+        if not self._by_tenant.take(grant.tenant, self._clock.now_us()):
+            self._metrics.count("rejected_total", reason="too_fast")
+            raise Violation(
+                CloseCode.TOO_FAST, f"more than {self._by_tenant.rate_per_s:g} connections a second of one tenant"
+            )
+        return grant, url.path
 
     def _admit(self, connection: ServerConnection, grant: Grant, path: str) -> Coroutine[Any, Any, None]:
         """What serves a viewer of one session; raises TokenError."""
@@ -164,6 +183,7 @@ class Egress:
             format=SUBPROTOCOLS.get(connection.subprotocol or "", "json"),
             sink=SocketSink(connection),
             expires_at_us=grant.expires_at_s * 1_000_000,
+            tenant=grant.tenant,
         )
         return self._serve_wall(connection, shared)
 
@@ -201,7 +221,7 @@ class Egress:
                 kind = message.get("type")
                 if kind == "watch":
                     try:
-                        wall.pick(picked(message))
+                        wall.pick(picked(message, shared.tenant))
                     except ValueError as error:
                         raise Violation(CloseCode.MALFORMED, str(error)) from error
                 elif kind == "ping":
@@ -222,7 +242,9 @@ class Egress:
                 await connection.close(CloseCode.BAD_TOKEN, "the token has expired")
                 return
             if not shared.sink.congested(now_us):
-                shared.sink.write(WIRES.encoders[shared.format]([presence(self.relay.present(now_us), now_us)]))
+                shared.sink.write(
+                    WIRES.encoders[shared.format]([presence(self.relay.present(now_us), now_us, shared.tenant)])
+                )
             await asyncio.sleep(PRESENCE_S)
 
     async def _messages(self, connection: ServerConnection) -> AsyncIterator[Mapping[str, Any]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from egress.hub import Format, Sink, Viewer
+from runtime.tenancy import EVERY_TENANT, owns, tenant_tag
 
 WALL_PATH: Final = "/v1/wall"
 MAX_PICKED: Final = 64
@@ -27,6 +28,8 @@ class WallConnection:
     format: Format
     sink: Sink
     expires_at_us: int
+    tenant: str = EVERY_TENANT
+    """Whose sessions it may show."""
 
 
 class Wall:
@@ -63,19 +66,24 @@ class Wall:
         self.pick(())
 
 
-def picked(message: Mapping[str, Any]) -> list[str]:
-    """The sessions that a ``watch`` message names; raises ValueError with a reason."""
+def picked(message: Mapping[str, Any], tenant: str = EVERY_TENANT) -> list[str]:
+    """The sessions that a ``watch`` message names, those that are the tenant's; raises ValueError with a reason.
+
+    Others are left out without a word: to this wall there are no such sessions.
+    """
     named = message.get("sessions")
     if not isinstance(named, list) or not all(isinstance(one, str) and SESSION_ID.fullmatch(one) for one in named):
         raise ValueError("watch: sessions must be a list of session ids")
     if len(named) > MAX_PICKED:
         raise ValueError(f"watch: at most {MAX_PICKED} sessions at once")
-    return list(dict.fromkeys(named))
+    return [one for one in dict.fromkeys(named) if owns(tenant, one)]
 
 
-def presence(newest_ms: Mapping[str, int], now_us: int) -> dict[str, Any]:
-    """The message ``presence``: for how many milliseconds each session has had no new frame."""
-    newest = sorted(newest_ms.items(), key=lambda item: item[1], reverse=True)[:MAX_PRESENT]
+def presence(newest_ms: Mapping[str, int], now_us: int, tenant: str = EVERY_TENANT) -> dict[str, Any]:
+    """The message ``presence``: for how many milliseconds each session of the tenant has had no new frame."""
+    tag = tenant_tag(tenant)
+    mine = ((session_id, at_ms) for session_id, at_ms in newest_ms.items() if session_id.startswith(tag))
+    newest = sorted(mine, key=lambda item: item[1], reverse=True)[:MAX_PRESENT]
     now_ms = now_us // 1_000
     return {
         "type": "presence",

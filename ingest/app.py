@@ -1,8 +1,6 @@
 """The edge's HTTP and WebSocket interface (FastAPI); errors become problem+json or close codes here."""
 
 import logging
-import secrets
-from collections import OrderedDict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -14,22 +12,24 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import HTTPConnection
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse
 
-from ingest.body_limit import BodyLimit
 from ingest.calibration import CalibrationError, calibration_of
 from ingest.consent import Consent
 from ingest.edge import BrokerAway, Edge, TooSoon
 from ingest.media import close, serve_socket
-from ingest.problems import Problem
 from ingest.sessions import ON_DEVICE, SessionOver
 from ingest.webrtc import ice
 from ingest.webrtc.peers import Peers
 from ingest.webrtc.signalling import add_whip
+from runtime.body_limit import BodyLimit
 from runtime.errors import KeyStoreError, TokenError
 from runtime.origins import origin_allowed
-from runtime.rates import TokenBucket
-from runtime.tokens import Grant, Scope, bearer
+from runtime.problems import Problem, faults_of
+from runtime.rates import KeyedBuckets
+from runtime.tenancy import DEFAULT_TENANT, EVERY_TENANT, new_session_id
+from runtime.tokens import OPERATOR, Grant, Scope, bearer
 from schemas.close_codes import CloseCode
 from schemas.experiments import Candidate
 from schemas.fusion_config import ConfigError, FusionConfig, MappingName
@@ -39,7 +39,6 @@ from schemas.vocabulary import Modality
 log = logging.getLogger(__name__)
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "web" / "dist"
-TENANT: Final = "default"
 PAGE_MODELS: Final = frozenset({"face_landmarker.task"})
 """Model files that pages may have: what on-device analysis needs."""
 
@@ -47,9 +46,9 @@ GROUP: Final = r"^[\w][\w .+-]{0,63}$"
 """Groups are words of the deployment's own."""
 
 MAX_SESSIONS: Final = 10_000
-STARTS_PER_S: Final = 20.0
-STARTS_BURST: Final = 200.0
-MAX_ADDRESSES: Final = 10_000
+MAX_BODY_BYTES: Final = 16_384
+MAX_SDP_BYTES: Final = 65_536
+"""Browsers offer every codec that they know: some 10 kB."""
 
 NO_PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>affectstream</title>
 <body style="font:16px/1.5 system-ui;max-width:40rem;margin:4rem auto;padding:0 1rem">
@@ -150,7 +149,7 @@ def freshness(path: str, suffix: str) -> str:
 def create_app(edge: Edge, peers: Peers) -> FastAPI:
     """The application over ``edge`` and its WebRTC ``peers``, which must run in the same event loop."""
     app = FastAPI(title="affectstream ingest", version="1", docs_url=None, redoc_url=None)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, most=MAX_BODY_BYTES, most_of={b"application/sdp": MAX_SDP_BYTES})
     if edge.settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -174,8 +173,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        # Where and what, but never what was sent.
-        faults = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
+        faults = faults_of(error.errors())
         return Problem(422, "invalid_request", "The request cannot be used", faults).response(request.url.path)
 
     @app.exception_handler(HTTPException)
@@ -194,23 +192,19 @@ def _check_origin(edge: Edge, headers: Headers) -> None:
 
 
 def _add_sessions(app: FastAPI, edge: Edge) -> None:
-    starts: OrderedDict[str, TokenBucket] = OrderedDict()
-
-    def check_starts(address: str) -> None:
-        bucket = starts.setdefault(address, TokenBucket(STARTS_PER_S, STARTS_BURST))
-        starts.move_to_end(address)
-        if len(starts) > MAX_ADDRESSES:
-            starts.popitem(last=False)
-        if not bucket.take(edge.clock.now_us()):
-            edge.rejected("too_fast")
-            detail = f"at most {STARTS_PER_S:g} sessions a second from one address: wait"
-            raise Problem(429, "too_fast", "Too many sessions", detail, {"Retry-After": "1"})
+    by_address = KeyedBuckets(edge.settings.starts_per_s)
+    by_tenant = KeyedBuckets(edge.settings.tenant_starts_per_s)
 
     @app.post("/v1/sessions", status_code=201)
     async def start(request: Request, body: SessionBody) -> SessionAnswer:
-        """Start a session with the consent given; the token opens its media and avatar connections."""
+        """Start a session with the consent given; the token in the answer opens its media and avatar connections.
+
+        Who asks shows a token of a tenant with the scope ``create``: the session is that tenant's.
+        """
         _check_origin(edge, request.headers)
-        check_starts(request.client.host if request.client else "")
+        _check_pace(edge, by_address, address_of(request), "address", "sessions")
+        tenant = _starting_tenant(edge, request)
+        _check_pace(edge, by_tenant, tenant, "tenant", "sessions")
         if not edge.ready or edge.broker_away():
             edge.rejected("broker_unavailable")
             raise _unavailable("the edge does not reach Kafka")
@@ -234,11 +228,11 @@ def _add_sessions(app: FastAPI, edge: Edge) -> None:
             detail = "group: is taken only with consent.fairness true: leave the group out, or ask the person"
             raise Problem(422, "no_consent", "There is no consent to that", detail)
         now_us = edge.clock.now_us()
-        session_id = secrets.token_hex(12)
+        session_id = new_session_id(tenant)
         config, assigned = _drawn(edge, body, config, session_id)
         grant = Grant(
             session_id=session_id,
-            tenant=TENANT,
+            tenant=tenant,
             scopes=consent.scopes() | body.on_device.scopes() | {"watch", "manage"},
             expires_at_s=now_us // 1_000_000 + edge.settings.token_ttl_s,
             timeline=body.timeline,
@@ -326,21 +320,58 @@ def _managing_grant(edge: Edge, request: Request, session_id: str) -> Grant:
     """What the request's token allows; Problem if it does not manage this session."""
     _check_origin(edge, request.headers)
     try:
-        grant = _grant(edge, request.headers, request.query_params.get("token"))
+        grant = _grant(edge, request)
         grant.require(session_id, "manage")
     except TokenError as error:
-        edge.rejected(error.reason)
-        status = 403 if error.reason in {"wrong_session", "missing_scope"} else 401
-        headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-        raise Problem(status, error.reason, "The token does not open this", str(error), headers) from error
+        raise _unopened(edge, error) from error
     return grant
 
 
-def _grant(edge: Edge, headers: Headers, query_token: str | None) -> Grant:
-    return edge.tokens.verify(
-        bearer(headers.get("authorization"), headers.getlist("sec-websocket-protocol"), query_token),
-        now_s=edge.clock.now_us() / 1e6,
+def _starting_tenant(edge: Edge, request: Request) -> str:
+    """Whose the session is that the request starts; Problem if it may start none."""
+    authorization = request.headers.get("authorization")
+    if authorization is None and edge.settings.open_sessions:
+        return DEFAULT_TENANT
+    try:
+        token = bearer(authorization, (), None)
+        grant = edge.tokens.verify(token, now_s=edge.clock.now_us() / 1e6, audience="ingest")
+        grant.require(OPERATOR, "create")
+    except TokenError as error:
+        raise _unopened(edge, error) from error
+    if grant.tenant == EVERY_TENANT:
+        raise _unopened(edge, TokenError("no_tenant", "a session is one tenant's: show a token of that tenant"))
+    return grant.tenant
+
+
+def _unopened(edge: Edge, error: TokenError) -> Problem:
+    edge.rejected(error.reason)
+    status = 403 if error.forbidden else 401
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return Problem(status, error.reason, "The token does not open this", str(error), headers)
+
+
+def address_of(connection: HTTPConnection) -> str:
+    """Where a request comes from, a trusted proxy's word included."""
+    return connection.client.host if connection.client else ""
+
+
+def _grant(edge: Edge, connection: HTTPConnection) -> Grant:
+    """What the token allows; TokenError, or Problem if the address or the tenant comes too often."""
+    headers, now_us = connection.headers, edge.clock.now_us()
+    _check_pace(edge, edge.requests, address_of(connection), "address")
+    token = bearer(
+        headers.get("authorization"), headers.getlist("sec-websocket-protocol"), connection.query_params.get("token")
     )
+    grant = edge.tokens.verify(token, now_s=now_us / 1e6, audience="ingest")
+    _check_pace(edge, edge.tenant_requests, grant.tenant, "tenant")
+    return grant
+
+
+def _check_pace(edge: Edge, buckets: KeyedBuckets, key: str, whose: str, what: str = "requests") -> None:
+    if not buckets.take(key, edge.clock.now_us()):
+        edge.rejected("too_fast")
+        detail = f"at most {buckets.rate_per_s:g} {what} a second from one {whose}: wait"
+        raise Problem(429, "too_fast", f"Too many {what}", detail, {"Retry-After": "1"})
 
 
 def _websocket_url(base: str, path: str) -> str:
@@ -357,16 +388,16 @@ def _add_media(app: FastAPI, edge: Edge) -> None:
         await socket.accept(subprotocol=offered[0] if offered else None)
         try:
             _check_origin(edge, socket.headers)
-            grant = _grant(edge, socket.headers, socket.query_params.get("token"))
+            grant = _grant(edge, socket)
             grant.require(session_id, "manage")
             session = await edge.sharing.arrive(grant)
         except Problem as problem:
-            await close(socket, CloseCode.FORBIDDEN, f"{problem.title}: {problem.detail}")
+            code = CloseCode.TOO_FAST if problem.status == 429 else CloseCode.FORBIDDEN
+            await close(socket, code, f"{problem.title}: {problem.detail}")
             return
         except TokenError as error:
             edge.rejected(error.reason)
-            wrong = error.reason in {"wrong_session", "missing_scope"}
-            await close(socket, CloseCode.FORBIDDEN if wrong else CloseCode.BAD_TOKEN, str(error))
+            await close(socket, CloseCode.FORBIDDEN if error.forbidden else CloseCode.BAD_TOKEN, str(error))
             return
         except SessionOver as error:
             edge.rejected("session_ended")

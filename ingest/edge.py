@@ -19,6 +19,7 @@ from runtime.kafka import Ledger, Publisher
 from runtime.keystore import PURPOSE_OF, KeyRing, key_store
 from runtime.logs import session_tag
 from runtime.metrics import Metrics
+from runtime.rates import KeyedBuckets
 from runtime.settings import Settings
 from runtime.tokens import Grant, Tokens
 from schemas.codec import Codec
@@ -85,6 +86,9 @@ class Edge:
         self.codec = Codec()
         self.features = FeatureWriter(self.codec)
         self.tokens = Tokens(settings.token_key)
+        self.requests = KeyedBuckets(settings.requests_per_s)
+        """By address: what shows a token, whether it is a good one or not."""
+        self.tenant_requests = KeyedBuckets(settings.tenant_requests_per_s)
         self.sessions = sessions or Sessions()
         self.experiments = experiments or Catalogue()
         self.headroom = Headroom()

@@ -18,6 +18,16 @@ AffectstreamError
 Messages say what, where and what to do, and carry facts rather than protocol codes: the edge translates.
 """
 
+from typing import Final
+
+FORBIDDEN: Final = frozenset(
+    {
+        "wrong_session", "wrong_audience", "missing_scope", "no_tenant", "not_operator", "not_observer", "not_analyst",
+        "not_platform",
+    }
+)  # fmt: skip
+"""Reasons of a TokenError that are not the token's fault."""
+
 
 class AffectstreamError(Exception):
     """Base of every error that the product raises on purpose."""
@@ -65,6 +75,11 @@ class TokenError(AffectstreamError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+    @property
+    def forbidden(self) -> bool:
+        """Whether the token is a good one, but not for this: to ask for a new one is in vain."""
+        return self.reason in FORBIDDEN
 
 
 class KeyStoreError(AffectstreamError):

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from runtime.addresses import parse_networks
 from runtime.errors import SettingsError
+from runtime.token_keys import parse_keys
 from schemas.topics import Topic
 
 PREFIX: Final = "AFFECTSTREAM_"
@@ -113,12 +115,33 @@ class Settings(BaseModel):
     # who may do what
     token_key: str = Field(
         default_factory=lambda: secrets.token_hex(32),
-        min_length=32,
         repr=False,
-        description="Signs session tokens. Every ingest and egress process of a deployment needs the same one.",
+        description="Signs tokens; the same in every process of a deployment. Several, comma-separated: the first "
+        "signs, the others still verify; KEY@2026-12-31T12:00:00Z does until then (affectstream token-key rotates).",
     )
     token_ttl_s: Annotated[int, Field(ge=10, le=86_400)] = 3_600
+    open_sessions: bool = Field(
+        default=False,
+        description="Whether anybody may start sessions, of the tenant default; else a token with the scope create is "
+        "needed (affectstream token). For demos.",
+    )
     allowed_origins: str = Field("", description="Origins that may connect, comma-separated; empty: our own page.")
+    starts_per_s: Annotated[float, Field(gt=0, le=1e6)] = Field(
+        20.0, description="Sessions that one address may start; ten seconds' worth at once."
+    )
+    tenant_starts_per_s: Annotated[float, Field(gt=0, le=1e6)] = Field(
+        100.0, description="Sessions that one tenant may start at one edge."
+    )
+    requests_per_s: Annotated[float, Field(gt=0, le=1e6)] = Field(
+        200.0, description="Other requests and connections of one address to one process."
+    )
+    tenant_requests_per_s: Annotated[float, Field(gt=0, le=1e6)] = Field(
+        1_000.0, description="The same of one tenant, of those that show a token."
+    )
+    trusted_proxies: str = Field(
+        "127.0.0.1",
+        description="Addresses and networks, comma-separated, of proxies whose X-Forwarded-For says who the client is.",
+    )
     public_ingest_url: str = ""
     public_egress_url: str = ""
     public_analytics_url: str = ""
@@ -142,6 +165,18 @@ class Settings(BaseModel):
         "own", description="stock: aiortc's, which cost more and wait longer: to compare, or if ours fail somewhere."
     )
     video_max_fps: Annotated[int, Field(ge=1, le=60)] = Field(30, description="Of video over WebRTC, so much is taken.")
+
+    @field_validator("token_key")
+    @classmethod
+    def _usable_keys(cls, text: str) -> str:
+        parse_keys(text)
+        return text
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _usable_networks(cls, text: str) -> str:
+        parse_networks(text)
+        return text
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **overrides: object) -> "Settings":

@@ -62,6 +62,7 @@ def settings(broker: str, tmp_path: Path) -> Settings:
         kafka_bootstrap_servers=broker,
         topic_prefix=f"t{uuid.uuid4().hex[:10]}.",
         partitions=2,
+        open_sessions=True,
         data_dir=tmp_path / "data",
         cache_dir=cache_dir(),
     )

@@ -83,8 +83,10 @@ class Eraser:
         self._wake.set()
         return asked
 
-    def ask_subject(self, subject: str, asked_by: AskedBy) -> list[Erasure]:
+    def ask_subject(self, subject: str, asked_by: AskedBy, *, tag: str = "") -> list[Erasure]:
         """Take a request for every session of a subject that has started by now; waits until they are rows.
+
+        ``tag``: only of sessions whose ids begin so (:mod:`runtime.tenancy`).
 
         Raises Hindered if the sink does not come so far within some seconds, DatabaseUnavailable, KeyStoreError.
         """
@@ -93,7 +95,7 @@ class Eraser:
         try:
             if late := self._not_sunk(client, ends, SUBJECT_S):
                 raise Hindered(late)
-            found = rows.sessions_of_subject(client, subject)
+            found = rows.sessions_of_subject(client, subject, tag)
         finally:
             self._database.discard(client)
         return [self.ask(session_id, asked_by) for session_id in found]

@@ -102,11 +102,12 @@ def named(client: Client, store: KeyStore, digests: Iterable[str]) -> dict[str, 
     return found
 
 
-def sessions_of_subject(client: Client, subject: str) -> list[str]:
-    """The sessions that were started for a subject."""
+def sessions_of_subject(client: Client, subject: str, tag: str = "") -> list[str]:
+    """The sessions that were started for a subject, those whose ids begin with ``tag``."""
     rows = client.query(
-        "SELECT DISTINCT session_id FROM sessions WHERE subject = {subject:String} ORDER BY session_id",
-        parameters={"subject": subject},
+        "SELECT DISTINCT session_id FROM sessions WHERE subject = {subject:String} AND startsWith(session_id, "
+        "{tag:String}) ORDER BY session_id",
+        parameters={"subject": subject, "tag": tag},
     ).result_rows
     return [str(name) for (name,) in rows]
 

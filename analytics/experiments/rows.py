@@ -40,12 +40,12 @@ class ExperimentQueries:
         self._database = database
         self._folder = folder
         self._clock = clock
-        self._known: dict[str, dict[str, tuple[str, Values]]] = {}
-        # By experiment and session: what the viewers had said then, and the values.
+        self._known: dict[tuple[str, str], dict[str, tuple[str, Values]]] = {}
+        # By experiment, tag and session: what the viewers had said then, and the values.
         self._computing = threading.Lock()
 
-    def experiments(self) -> Json:
-        """Every experiment that is defined or that rows know, the newest first."""
+    def experiments(self, *, tag: str = "") -> Json:
+        """Every experiment that is defined or that rows of sessions know whose ids begin with ``tag``, newest first."""
         catalogue = read_experiments(self._folder)
         with self._database.reader() as client:
             rows = _rows(
@@ -59,10 +59,11 @@ class ExperimentQueries:
                 FROM
                 (
                     SELECT *, session_id IN (SELECT session_id FROM client_events WHERE kind = 'exposure') AS seen
-                    FROM experiment_assignments
+                    FROM experiment_assignments WHERE startsWith(session_id, {tag:String})
                 ) AS a
                 GROUP BY experiment, salt, variant ORDER BY last_ms DESC
                 """,
+                tag=tag,
             )
         found: dict[str, Json] = {}
         for name in [*dict.fromkeys(row["experiment"] for row in rows), *(each.name for each in catalogue)]:
@@ -82,16 +83,22 @@ class ExperimentQueries:
         defined = catalogue.get(name)
         return defined.salt if defined is not None else str(rows[0]["salt"])
 
-    def experiment(self, name: str, *, confidence: float = 0.95, correction: Correction = "holm") -> Json:
-        """What came of one: :func:`analytics.experiments.analysis.analyse`. Raises ExperimentUnknown."""
+    def experiment(
+        self, name: str, *, confidence: float = 0.95, correction: Correction = "holm", tag: str = ""
+    ) -> Json:
+        """What came of one: :func:`analytics.experiments.analysis.analyse`. Raises ExperimentUnknown.
+
+        ``tag``: only of sessions whose ids begin so.
+        """
         settings = Settings(confidence, correction)
         catalogue = read_experiments(self._folder)
         with self._database.reader() as client:
             newest = _rows(
                 client,
                 "SELECT salt FROM experiment_assignments WHERE experiment = {name:String} "
-                "ORDER BY assigned_at DESC LIMIT 1",
+                "AND startsWith(session_id, {tag:String}) ORDER BY assigned_at DESC LIMIT 1",
                 name=name,
+                tag=tag,
             )
             if not newest and catalogue.get(name) is None:
                 where = (
@@ -99,10 +106,10 @@ class ExperimentQueries:
                 )
                 raise ExperimentUnknown(f"no experiment {name}: neither {where} nor in any row")
             salt = self._salt(catalogue, name, newest)
-            sessions = _sessions(client, name, salt)
-            told = _told(client, name, salt)
-            before = _before(client, name, salt)
-        values = self._values(name, [row for row in sessions if row["exposed"]], told)
+            sessions = _sessions(client, name, salt, tag)
+            told = _told(client, name, salt, tag)
+            before = _before(client, name, salt, tag)
+        values = self._values((name, tag), [row for row in sessions if row["exposed"]], told)
         observations = [
             Observation(
                 row["session_id"], row["unit"], row["variant"], row["assigned_at_ms"], bool(row["exposed"]),
@@ -113,7 +120,9 @@ class ExperimentQueries:
         arms = _arms(catalogue, name, salt, {row["variant"] for row in sessions})
         return analyse(arms, observations, before, now_ms=self._clock.now_us() // 1_000, settings=settings)
 
-    def _values(self, name: str, sessions: Sequence[Json], told: Mapping[str, "_Told"]) -> Mapping[str, Values]:
+    def _values(
+        self, name: tuple[str, str], sessions: Sequence[Json], told: Mapping[str, "_Told"]
+    ) -> Mapping[str, Values]:
         settled_ms = self._clock.now_us() // 1_000 - SETTLED_MS
         with self._computing:
             known = self._known.get(name, {})
@@ -184,7 +193,7 @@ def _arms(catalogue: Catalogue, name: str, salt: str, variants: Iterable[str]) -
     return Arms.seen(name, salt, variants) if defined is None else Arms.of(defined)
 
 
-def _sessions(client: Client, name: str, salt: str) -> list[Json]:
+def _sessions(client: Client, name: str, salt: str, tag: str) -> list[Json]:
     return _rows(
         client,
         """
@@ -196,16 +205,17 @@ def _sessions(client: Client, name: str, salt: str) -> list[Json]:
         FROM experiment_assignments AS a
         LEFT JOIN session_list AS l ON l.session_id = a.session_id
         LEFT JOIN declared_groups AS g ON g.session_id = a.session_id
-        WHERE a.experiment = {name:String} AND a.salt = {salt:String}
+        WHERE a.experiment = {name:String} AND a.salt = {salt:String} AND startsWith(a.session_id, {tag:String})
         ORDER BY a.assigned_at DESC, a.session_id LIMIT {most:UInt32}
         """,
         name=name,
         salt=salt,
+        tag=tag,
         most=MOST_SESSIONS,
     )
 
 
-def _told(client: Client, name: str, salt: str) -> Mapping[str, _Told]:
+def _told(client: Client, name: str, salt: str, tag: str) -> Mapping[str, _Told]:
     found: dict[str, _Told] = defaultdict(_Told)
     for row in _rows(
         client,
@@ -213,11 +223,13 @@ def _told(client: Client, name: str, salt: str) -> Mapping[str, _Told]:
         SELECT session_id, kind, value, detail, frame_sequence, toUnixTimestamp64Milli(captured_at) AS at_ms
         FROM client_events FINAL
         WHERE kind IN ('rating', 'opt_out') AND session_id IN
-            (SELECT session_id FROM experiment_assignments WHERE experiment = {name:String} AND salt = {salt:String})
+            (SELECT session_id FROM experiment_assignments
+             WHERE experiment = {name:String} AND salt = {salt:String} AND startsWith(session_id, {tag:String}))
         ORDER BY session_id, captured_at, partition, offset LIMIT 100000
         """,
         name=name,
         salt=salt,
+        tag=tag,
     ):
         told = found[row["session_id"]]
         if row["kind"] == "opt_out":
@@ -230,7 +242,7 @@ def _told(client: Client, name: str, salt: str) -> Mapping[str, _Told]:
     return found
 
 
-def _before(client: Client, name: str, salt: str) -> Mapping[str, Mapping[str, float]]:
+def _before(client: Client, name: str, salt: str, tag: str) -> Mapping[str, Mapping[str, float]]:
     """Ratings and durations of each subject's sessions in the 90 days before their first one in the experiment."""
     rows = _rows(
         client,
@@ -238,7 +250,8 @@ def _before(client: Client, name: str, salt: str) -> Mapping[str, Mapping[str, f
         WITH first AS
         (
             SELECT subject, min(assigned_at) AS since FROM experiment_assignments
-            WHERE experiment = {name:String} AND salt = {salt:String} AND subject != '' GROUP BY subject
+            WHERE experiment = {name:String} AND salt = {salt:String} AND subject != ''
+              AND startsWith(session_id, {tag:String}) GROUP BY subject
         )
         SELECT subject, avgOrNull(rating) AS rating,
                avgOrNull(dateDiff('millisecond', started_at, ended_at) / 1000) AS duration
@@ -246,7 +259,8 @@ def _before(client: Client, name: str, salt: str) -> Mapping[str, Mapping[str, f
         (
             SELECT l.subject AS subject, l.session_id AS session_id, l.started_at AS started_at, l.ended_at AS ended_at
             FROM session_list AS l INNER JOIN first AS f ON f.subject = l.subject
-            WHERE l.started_at < f.since AND l.started_at > f.since - toIntervalDay({days:UInt32})
+            WHERE startsWith(l.session_id, {tag:String}) AND l.started_at < f.since
+              AND l.started_at > f.since - toIntervalDay({days:UInt32})
         ) AS s
         LEFT JOIN
         (
@@ -257,6 +271,7 @@ def _before(client: Client, name: str, salt: str) -> Mapping[str, Mapping[str, f
         """,
         name=name,
         salt=salt,
+        tag=tag,
         days=BEFORE_DAYS,
     )
     return {

@@ -106,7 +106,7 @@ def measure(settings: Settings, plan: Plan, progress: Progress) -> Results:
 
 
 def _run(settings: Settings, folder: Path, sessions: int, seconds: float, media: Media | None) -> Mode:
-    own = topics_of_a_run(settings, folder).model_copy(update={"port": free_port()})
+    own = topics_of_a_run(settings, folder).model_copy(update={"port": free_port(), "open_sessions": True})
     roles = ("ingest",) if media is None else ("ingest", "face-worker", "speech-worker")
     with Topics(own), ExitStack() as stack:
         running: dict[str, Candidate] = {}

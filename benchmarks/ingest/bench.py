@@ -172,6 +172,7 @@ def _run(settings: Settings, folder: Path, setting: _Setting, progress: Progress
         update={
             "port": free_port(),
             "ice_addresses": "127.0.0.1",
+            "open_sessions": True,
             "offers_per_minute": 100_000,
             "max_peers": sessions,
             "webrtc_receivers": receivers,

@@ -123,7 +123,16 @@ def _run(settings: Settings, folder: Path, plan: Plan, progress: Progress) -> Re
     ports = {role: free_port() for role in ROLES}
     server = f"http://127.0.0.1:{ports['ingest']}"
     own = own.model_copy(
-        update={"public_ingest_url": server, "public_egress_url": f"http://127.0.0.1:{ports['egress']}"}
+        update={
+            "public_ingest_url": server,
+            "public_egress_url": f"http://127.0.0.1:{ports['egress']}",
+            # Everybody comes from one address, and is of one tenant: that is not what is measured here.
+            "open_sessions": True,
+            "starts_per_s": 1e6,
+            "tenant_starts_per_s": 1e6,
+            "requests_per_s": 1e6,
+            "tenant_requests_per_s": 1e6,
+        }
     )
     out = own.data_dir / "base.npy"
     surge: _Surge | None = None

@@ -17,7 +17,7 @@ from ingest.sessions import Session
 from ingest.webrtc import ice
 from ingest.webrtc.offer import Fragment, Offer, OfferError
 from ingest.webrtc.receiving.pool import MediaPool
-from runtime.rates import TokenBucket
+from runtime.rates import KeyedBuckets
 from schemas.close_codes import CloseCode
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_ADDRESSES: Final = 10_000
 REMEMBERED_FAILURES: Final = 1_000
 REMEMBERED_PEERS: Final = 10_000
 CLOSE_S: Final = 3.0
@@ -55,7 +54,8 @@ class Peers:
         self._serving: dict[str, asyncio.Task[None]] = {}
         self._failures: OrderedDict[str, tuple[str, str]] = OrderedDict()
         self._gone: OrderedDict[str, str] = OrderedDict()
-        self._offers: OrderedDict[str, TokenBucket] = OrderedDict()
+        limit = edge.settings.offers_per_minute
+        self._offers = KeyedBuckets(limit / 60, limit)
         self._opening = 0
         self._closed = False
 
@@ -64,12 +64,7 @@ class Peers:
 
     def may_offer(self, address: str) -> bool:
         """Whether this address may make one more offer now; it counts as made."""
-        limit = self._edge.settings.offers_per_minute
-        bucket = self._offers.setdefault(address, TokenBucket(limit / 60, limit))
-        self._offers.move_to_end(address)
-        if len(self._offers) > MAX_ADDRESSES:
-            self._offers.popitem(last=False)
-        return bucket.take(self._edge.clock.now_us())
+        return self._offers.take(address, self._edge.clock.now_us())
 
     def stopping(self) -> bool:
         """Whether the edge closes its peers, and takes no new ones."""

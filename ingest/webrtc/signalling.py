@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Request, Response
 
 from ingest.edge import Edge
-from ingest.problems import Problem
 from ingest.sessions import SessionOver
 from ingest.webrtc import ice
 from ingest.webrtc.offer import OfferError, parse_fragment, parse_offer
 from ingest.webrtc.peers import NoSuchPeer, Peers
+from runtime.problems import Problem
 from runtime.tokens import Grant
 
 SDP: Final = "application/sdp"

@@ -197,7 +197,7 @@ def test_what_cannot_be_fused_again_says_why(client: TestClient, settings: Setti
     for wild in ("1e999", "NaN", "-Infinity"):
         body = f'{{"parameters": {{"au12_gain": {wild}}}}}'
         answer = client.post("/v1/sessions/happy1/variant", content=body, headers={"content-type": "application/json"})
-        assert (answer.status_code, answer.json()["code"]) == (409, "not_fusible")
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
     assert client.post("/v1/sessions/nobody/variant", json={}).status_code == 404
     assert client.post("/v1/sessions/happy1/variant", json={"mapping": "mine"}).status_code == 422
     silent = list(session("silent", START_US + 9 * DAY_US, 1))

@@ -141,7 +141,7 @@ async def test_who_may_ask_and_how_often(settings: Settings) -> None:
     with ingest(settings) as edge, log_of(settings, SIGNALS, Signal) as signals:
         mine, other = await Session.create(edge.url), await Session.create(edge.url)
         tokens = Tokens(settings.token_key)
-        grant = tokens.verify(mine.token, now_s=edge.role.clock.now_us() / 1e6)
+        grant = tokens.verify(mine.token, now_s=edge.role.clock.now_us() / 1e6, audience="ingest")
         watcher = tokens.issue(Grant(**{**_fields(grant), "scopes": frozenset({"watch"})}), issued_at_s=0)
         url = f"{edge.url}/v1/sessions/{mine.session_id}/calibration/reset"
         async with httpx.AsyncClient(trust_env=False) as http:

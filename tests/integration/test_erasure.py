@@ -44,6 +44,7 @@ def running(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         kafka_bootstrap_servers=broker,
         topic_prefix=f"t{uuid.uuid4().hex[:10]}.",
         partitions=2,
+        open_sessions=True,
         data_dir=tmp_path_factory.mktemp("erasure") / "data",
         cache_dir=cache_dir(),
     )

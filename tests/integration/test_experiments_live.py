@@ -85,7 +85,7 @@ async def test_a_group_is_taken_with_consent_only(settings: Settings) -> None:
         groups = {s.session_id: (s.payload.fairness_consented, s.payload.declared_group) for s in found}  # type: ignore[union-attr]
         assert groups.pop(session.session_id) == (True, "55 to 64")
         assert list(groups.values()) == [(True, None)]
-        grant = Tokens(settings.token_key).verify(session.token, now_s=time.time())
+        grant = Tokens(settings.token_key).verify(session.token, now_s=time.time(), audience="ingest")
         assert "fairness" in grant.scopes
 
 

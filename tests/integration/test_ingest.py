@@ -317,7 +317,7 @@ async def test_consent_is_withdrawn_at_once_and_for_good(settings: Settings) -> 
         # The old token still says video: the edge remembers; and so does the new token, for an edge that does not.
         async with media(opened) as socket:
             assert (await wait_for(socket, "welcome"))["consent"]["video"] is False
-        grant = Tokens(settings.token_key).verify(answer["token"], now_s=time.time())
+        grant = Tokens(settings.token_key).verify(answer["token"], now_s=time.time(), audience="ingest")
         assert grant.scopes == {"audio", "watch", "manage"}
         async with media(opened) as socket:
             await socket.send('{"type":"consent","audio":false}')

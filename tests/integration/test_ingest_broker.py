@@ -45,6 +45,7 @@ async def test_a_paused_broker_is_borne_then_said_and_nothing_is_lost(
         kafka_bootstrap_servers=own_broker.bootstrap_servers,
         topic_prefix=f"t{uuid.uuid4().hex[:8]}.",
         partitions=2,
+        open_sessions=True,
         data_dir=tmp_path,
     )
     ensure_topics(settings)

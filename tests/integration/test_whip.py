@@ -420,7 +420,8 @@ async def test_withdrawn_consent_stops_that_track_at_once(settings: Settings) ->
             narrowed = await client.told("consent")
             at_us = SystemClock().now_us()
             assert (narrowed["audio"], narrowed["video"]) == (True, False)
-            assert "video" not in Tokens(settings.token_key).verify(narrowed["token"], now_s=0).scopes
+            grant = Tokens(settings.token_key).verify(narrowed["token"], now_s=0, audience="ingest")
+            assert "video" not in grant.scopes
             heard = len(sound.read())
             await eventually_async(lambda: len(sound.read()) > heard + 50, deadline_s=30, what="sound goes on")
             assert all(picture.ingested_at_us < at_us for picture in pictures.read())

@@ -34,6 +34,7 @@ class Product:
     settings: Settings
     edge: Running
     analytics: RoleProcess
+    processes: list[RoleProcess]
 
     def operator(self) -> AnalyticsClient:
         """The API, as an operator."""
@@ -82,7 +83,7 @@ def product(settings: Settings) -> Iterator[Product]:
         edge = stack.enter_context(ingest(settings))
         for process in launched:
             eventually(process.ready, deadline_s=120, every_s=0.1, what=lambda p=process: p.log()[-3000:])
-        yield Product(settings, edge, launched[-1])
+        yield Product(settings, edge, launched[-1], launched)
 
 
 @dataclass

@@ -29,7 +29,7 @@ def test_a_watch_link_lets_one_watch_one_session(settings):
     link = watch_link(settings, clock, "http://page", "s1", ttl_s=60)
     assert link.startswith("http://page/#")
     assert fragment(link)["session"] == ["s1"]
-    grant = Tokens(KEY).verify(fragment(link)["token"][0], now_s=clock.now_us() / 1e6)
+    grant = Tokens(KEY).verify(fragment(link)["token"][0], now_s=clock.now_us() / 1e6, audience="egress")
     assert (grant.session_id, grant.scopes) == ("s1", {"watch"})
 
 
@@ -38,7 +38,7 @@ def test_a_wall_link_opens_the_wall_and_nothing_else(settings):
     link = wall_link(settings, clock, "http://page", ttl_s=60)
     assert link.startswith("http://page/wall#")
     assert urlsplit(link).query == ""
-    grant = Tokens(KEY).verify(fragment(link)["token"][0], now_s=clock.now_us() / 1e6)
+    grant = Tokens(KEY).verify(fragment(link)["token"][0], now_s=clock.now_us() / 1e6, audience="analytics")
     assert (grant.session_id, grant.scopes) == (OPERATOR, {"observe"})
     assert grant.expires_at_s == clock.now_us() // 1_000_000 + 60
 
@@ -48,7 +48,7 @@ def test_an_analyst_link_opens_the_analyst_page_and_nothing_else(settings):
     link = analyst_link(settings, clock, "http://page", ttl_s=60)
     assert link.startswith("http://page/analytics#")
     assert urlsplit(link).query == ""
-    grant = Tokens(KEY).verify(fragment(link)["token"][0], now_s=clock.now_us() / 1e6)
+    grant = Tokens(KEY).verify(fragment(link)["token"][0], now_s=clock.now_us() / 1e6, audience="analytics")
     assert (grant.session_id, grant.scopes) == (OPERATOR, {"analyse"})
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from egress.hub import Viewer
 from egress.wall import MAX_PICKED, MAX_PRESENT, Wall, WallConnection, picked, presence
+from runtime.tenancy import new_session_id
 
 
 class FakeSink:
@@ -68,3 +69,12 @@ def test_presence_is_bounded_and_keeps_the_newest():
     message = presence({f"s{i}": i for i in range(MAX_PRESENT + 10)}, 0)
     assert len(message["quiet_ms"]) == MAX_PRESENT
     assert "s0" not in message["quiet_ms"]
+
+
+def test_a_tenants_wall_knows_of_its_own_sessions_only():
+    mine, other = new_session_id("acme"), new_session_id("umbra")
+    assert picked({"sessions": [other, mine, "named-by-no-edge"]}, "acme") == [mine]
+    assert picked({"sessions": [other, mine]}) == [other, mine]
+    newest = {mine: 1_000, other: 1_000}
+    assert list(presence(newest, 1_000_000, "acme")["quiet_ms"]) == [mine]
+    assert presence(newest, 1_000_000)["quiet_ms"].keys() == {mine, other}

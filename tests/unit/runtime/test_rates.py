@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.rates import TokenBucket
+from runtime.rates import KeyedBuckets, TokenBucket
 
 
 def test_a_burst_then_the_rate():
@@ -27,3 +27,14 @@ def test_never_more_than_burst_and_rate_allow(pauses):
         now += pause
         taken += bucket.take(now)
     assert taken <= 5 + now * 20e-6 + 1e-6
+
+
+def test_each_key_has_a_bucket_of_its_own_and_the_oldest_are_forgotten():
+    buckets = KeyedBuckets(1.0, 2.0, most=2)
+    assert [buckets.take("a", 0) for _ in range(3)] == [True, True, False]
+    assert buckets.take("b", 0)
+    assert not buckets.take("a", 0)
+    buckets.take("c", 0)  # now b is the oldest, for a was asked for last
+    assert not buckets.take("a", 0)
+    by_default = KeyedBuckets(3.0)
+    assert sum(by_default.take("a", 0) for _ in range(100)) == 30

@@ -41,6 +41,8 @@ def test_variables_and_overrides():
         ({"AFFECTSTREAM_PORT": "70000"}, "AFFECTSTREAM_PORT"),
         ({"AFFECTSTREAM_TOPIC_PREFIX": "a b"}, "AFFECTSTREAM_TOPIC_PREFIX"),
         ({"AFFECTSTREAM_TOKEN_KEY": "short"}, "AFFECTSTREAM_TOKEN_KEY"),
+        ({"AFFECTSTREAM_TOKEN_KEY": f"{'k' * 32},short"}, "key 2"),
+        ({"AFFECTSTREAM_TRUSTED_PROXIES": "elsewhere"}, "AFFECTSTREAM_TRUSTED_PROXIES"),
         ({"AFFECTSTREAM_PARTITONS": "3"}, "AFFECTSTREAM_PARTITONS"),
     ],
 )

@@ -7,6 +7,7 @@ import {
   readClientConfig,
   readSession,
   type Session,
+  startTokenFromAddress,
 } from "../protocol/sessions";
 
 async function answer(response: Response): Promise<unknown> {
@@ -40,7 +41,11 @@ export async function clientConfig(): Promise<ClientConfig> {
 export async function openSession(consent: Consent, onDevice: boolean): Promise<Session> {
   const analysed = { face: onDevice, speech: onDevice };
   const body = JSON.stringify({ consent, on_device: analysed, timeline: "live" });
-  const headers = { "content-type": "application/json" };
+  const token = startTokenFromAddress(window.location.href);
+  const headers = {
+    "content-type": "application/json",
+    ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+  };
   return readSession(await answer(await call("v1/sessions", { method: "POST", headers, body })));
 }
 

@@ -80,6 +80,10 @@ export function socketUrl(address: string, base: string, token: string): string 
   return url.toString();
 }
 
+/** A token that lets the page start sessions (scope `create`), from its address: `#start=…`; null: none is needed. */
+export const startTokenFromAddress = (address: string): string | null =>
+  new URLSearchParams(new URL(address).hash.replace(/^#\??/, "")).get("start") || null;
+
 /** A session to watch, from the page's own address: `?session=…&token=…` in the query or after the `#`. */
 export function watchFromAddress(address: string): { sessionId: string; token: string } | null {
   const url = new URL(address);

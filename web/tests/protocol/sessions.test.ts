@@ -1,8 +1,21 @@
 import { describe, expect, it } from "vitest";
 import { closeSentence, isEnd, isFinal } from "../../src/protocol/closeCodes";
-import { EdgeError, NO_CONSENT, readSession, socketUrl, watchFromAddress } from "../../src/protocol/sessions";
+import {
+  EdgeError,
+  NO_CONSENT,
+  readSession,
+  socketUrl,
+  startTokenFromAddress,
+  watchFromAddress,
+} from "../../src/protocol/sessions";
 
 describe("sessions", () => {
+  it("takes the token to start sessions from the fragment, which is not sent", () => {
+    expect(startTokenFromAddress("https://edge/#start=a.b.c")).toBe("a.b.c");
+    expect(startTokenFromAddress("https://edge/?start=a.b.c")).toBeNull();
+    expect(startTokenFromAddress("https://edge/#session=s&token=t")).toBeNull();
+  });
+
   it("allows nothing by default", () => {
     expect(Object.values(NO_CONSENT)).toEqual([false, false, false]);
   });

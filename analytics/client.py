@@ -8,6 +8,7 @@ import httpx
 from analytics.errors import DatabaseUnavailable, ExperimentUnknown, QueryRefused, SessionUnknown
 from analytics.queries import ExportFormat
 from runtime.errors import AffectstreamError, TokenError
+from runtime.tls import client_context
 from schemas.experiments import Correction
 
 Json = dict[str, Any]
@@ -23,7 +24,11 @@ class AnalyticsClient:
 
     def __init__(self, url: str, token: str) -> None:
         self._http = httpx.Client(
-            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_S, trust_env=False
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=TIMEOUT_S,
+            trust_env=False,
+            verify=client_context(),
         )
 
     def __enter__(self) -> Self:

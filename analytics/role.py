@@ -27,6 +27,7 @@ from runtime.kafka import topic_ids
 from runtime.keystore import key_store
 from runtime.lifecycle import Role
 from runtime.registry import codec
+from runtime.tls import scheme, uvicorn_tls
 from runtime.tokens import Tokens
 from schemas.topics import Topic
 
@@ -133,6 +134,8 @@ def _serving(context: Context, listener: socket.socket, stop: threading.Event) -
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # analytics.access looks at them
+            **uvicorn_tls(context.settings),
             timeout_graceful_shutdown=GRACE_S,
         )
     )
@@ -184,10 +187,12 @@ def _erasing(eraser: Eraser, stop: threading.Event) -> Iterator[None]:
 def _findable(role: Role, listener: socket.socket) -> Iterator[None]:
     """Tell commands of the same user where the API is, while it is there."""
     host, port = listener.getsockname()[:2]
-    url = f"http://{host}:{port}"
+    here = f"{scheme(role.settings)}://{host}:{port}"
+    # A certificate may be good for the public name alone.
+    url = (role.settings.tls_certificate and role.settings.public_analytics_url) or here
     token = Tokens(role.settings.token_key).operator(issued_at_s=role.clock.now_us() // 1_000_000, ttl_s=OPERATOR_TTL_S)
     runfile.write(role.settings.data_dir, runfile.RunFile(url, token, os.getpid()))
-    log.info("analytics API on %s", url)
+    log.info("analytics API on %s", here)
     try:
         yield
     finally:

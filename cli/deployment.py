@@ -16,6 +16,7 @@ from cli.telemetry import Scraper
 from runtime.errors import AffectstreamError, BrokerError
 from runtime.kafka import ensure_topics, wait_for_broker
 from runtime.settings import Settings
+from runtime.tls import scheme
 from runtime.topic_admin import enforce
 
 BROKER: Final = "kafka"
@@ -55,7 +56,7 @@ class Deployment:
         self._service_ports = {role: ports[len(roles) + i] for i, role in enumerate(roles)}
         if port:
             self._service_ports[RoleName.INGEST] = port
-        url = {role: f"http://127.0.0.1:{self._service_ports[role]}" for role in roles}
+        url = {role: f"{scheme(settings)}://127.0.0.1:{self._service_ports[role]}" for role in roles}
         self.addresses = Addresses(url[RoleName.INGEST], url[RoleName.EGRESS], url[RoleName.ANALYTICS])
         self.settings = settings.model_copy(
             update={
@@ -66,7 +67,7 @@ class Deployment:
             }
         )
         self.supervisor = Supervisor()
-        self.scraper = Scraper(self.metrics_ports)
+        self.scraper = Scraper(self.metrics_ports, scheme(settings))
 
     @property
     def logs_dir(self) -> Path:

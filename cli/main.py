@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from cli.bench import app as bench_app
+from cli.certificates import certificates
 from cli.egress import app as egress_app
 from cli.evaluate import app as evaluate_app
 from cli.experiment import app as experiment_app
@@ -392,5 +393,5 @@ def version() -> None:
     typer.echo(installed("affectstream"))
 
 
-for _command in (*RECORDING_COMMANDS, *TOKEN_COMMANDS):
+for _command in (*RECORDING_COMMANDS, *TOKEN_COMMANDS, certificates):
     app.command()(_command)

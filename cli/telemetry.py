@@ -14,6 +14,7 @@ from typing import Final
 from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.metrics import Name
+from runtime.tls import client_context
 
 INTERVAL_S: Final = 0.5
 TIMEOUT_S: Final = 2.0
@@ -94,7 +95,8 @@ def since(now: Mapping[float, float], before: Mapping[float, float]) -> Mapping[
 class Scraper:
     """Reads every role's page in a thread of its own, so that a role which hangs delays nobody."""
 
-    def __init__(self, ports: Mapping[str, int]) -> None:
+    def __init__(self, ports: Mapping[str, int], scheme: str = "http") -> None:
+        self._scheme = scheme
         self._ports = ports
         self._latest: Mapping[str, Samples] = {name: Samples() for name in ports}
         self._stop = threading.Event()
@@ -116,15 +118,17 @@ class Scraper:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self._latest = {name: read(port) for name, port in self._ports.items()}
+            self._latest = {name: read(port, self._scheme) for name, port in self._ports.items()}
             self._stop.wait(INTERVAL_S)
 
 
-def read(port: int) -> Samples:
+def read(port: int, scheme: str = "http") -> Samples:
     """The page of the role with this metrics port; empty if it does not answer."""
     asked_at_s = time.monotonic()
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=TIMEOUT_S) as answer:
+        context = client_context() if scheme == "https" else None
+        url = f"{scheme}://127.0.0.1:{port}/metrics"
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S, context=context) as answer:  # noqa: S310 - of ours
             return Samples.parse(answer.read().decode(), asked_at_s=asked_at_s)
     except (urllib.error.URLError, OSError, ValueError):
         return Samples()

@@ -11,6 +11,7 @@ from runtime.clock import Clock
 from runtime.errors import BrokerError
 from runtime.kafka import offset_ranges
 from runtime.settings import Settings
+from runtime.tls import client_context
 from runtime.tokens import Tokens
 from schemas.topics import Topic
 
@@ -91,7 +92,11 @@ class Auditor:
     def _get(self, path: str) -> Json:
         token = Tokens(self._settings.token_key).operator(issued_at_s=self._clock.now_us() // 1_000_000, ttl_s=60)
         answer = httpx.get(
-            self._url + path, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_S, trust_env=False
+            self._url + path,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=TIMEOUT_S,
+            trust_env=False,
+            verify=client_context(),
         )
         answer.raise_for_status()
         found: Json = answer.json()

@@ -16,6 +16,7 @@ from client.errors import ClientError
 from client.watch import watch
 from egress.vmc import DEFAULT_PORT, NAME_SETS, NameSet, Performer
 from runtime.errors import AffectstreamError, SettingsError
+from runtime.tls import client_context
 
 HTTP_TIMEOUT_S: Final = 5.0
 LIFE_SIGN_S: Final = 1.0
@@ -85,7 +86,9 @@ def avatar_url(session: str, *, edge: str, egress: str | None) -> str:
     """
     if egress is None:
         try:
-            answer = httpx.get(f"{edge.rstrip('/')}/v1/client-config", timeout=HTTP_TIMEOUT_S, trust_env=False)
+            answer = httpx.get(
+                f"{edge.rstrip('/')}/v1/client-config", timeout=HTTP_TIMEOUT_S, trust_env=False, verify=client_context()
+            )
             answer.raise_for_status()
             egress = str(answer.json()["egress_url"] or "")
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:

@@ -13,6 +13,7 @@
 import asyncio
 import contextlib
 import logging
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from client.errors import ClientError, ConnectionRefused, SessionRefused
 from client.lanes import LIVE_AUDIO_MESSAGES, LIVE_VIDEO_MESSAGES, RECORDED_MESSAGES, Lane, LaneCounts
 from client.pace import Pace
 from client.places import Places, keeping_alive
+from client.trust import of, trusted
 from client.watch import watch
 from schemas.close_codes import FINAL, CloseCode
 from schemas.features import face_payload, speech_payload
@@ -80,8 +82,10 @@ class Session:
         clock: Callable[[], int] = wall_clock_us,
         *,
         egress: Sequence[str] = (),
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.servers = (server,) if isinstance(server, str) else tuple(server)
+        self._tls = trusted() if tls is None else tls
         self.opened = opened
         self._egress = tuple(egress)
         self._places = Places(opened.media_url, self.servers if len(self.servers) > 1 else ())
@@ -133,6 +137,8 @@ class Session:
         experiments: bool = True,
         face_on_device: bool = False,
         speech_on_device: bool = False,
+        token: str | None = None,
+        tls: ssl.SSLContext | None = None,
         clock: Callable[[], int] = wall_clock_us,
     ) -> "Session":
         """Start a session with the consent given (``audio``, ``video``, ``store_raw``: none by default).
@@ -145,7 +151,8 @@ class Session:
         ``speech_on_device``: you analyse that yourself, and send :meth:`send_face` and :meth:`send_speech` instead of
         media, which the service then refuses. ``group``: what the person says to belong to, taken only with consent to
         ``fairness``: that errors are compared between groups. ``experiments``: the service may give the session a
-        variant of an experiment.
+        variant of an experiment. ``token`` has the scope "create" of your tenant; None where anybody may start
+        sessions. ``tls`` says which servers are trusted: those of the system, or of SSL_CERT_FILE, unless it is given.
         Raises SessionRefused, or httpx.HTTPError if the service cannot be reached.
         """
         body = {
@@ -160,12 +167,13 @@ class Session:
             "on_device": {"face": face_on_device, "speech": speech_on_device},
         }
         servers = (server,) if isinstance(server, str) else tuple(server)
-        answer = await _ask(servers, "POST", "/v1/sessions", json=body)
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        answer = await _ask(servers, "POST", "/v1/sessions", tls, json=body, headers=headers)
         if answer.status_code != 201:
             raise _refusal(answer)
         found = answer.json()
         opened = Opened(**{name: found[name] for name in Opened.__dataclass_fields__})
-        return cls(servers, opened, timeline, clock, egress=egress)
+        return cls(servers, opened, timeline, clock, egress=egress, tls=tls)
 
     @property
     def session_id(self) -> str:
@@ -302,7 +310,8 @@ class Session:
     async def delete(self) -> None:
         """End the session over HTTP at once; what waits is not sent."""
         self._ending = True
-        answer = await _ask(self.servers, "DELETE", f"/v1/sessions/{self.session_id}", headers=self._headers())
+        path = f"/v1/sessions/{self.session_id}"
+        answer = await _ask(self.servers, "DELETE", path, self._tls, headers=self._headers())
         if answer.status_code != 204:
             raise _refusal(answer)
         self._ended.set()
@@ -315,7 +324,7 @@ class Session:
         SessionRefused, for instance if the session is over, or httpx.HTTPError if the service cannot be reached.
         """
         path = f"/v1/sessions/{self.session_id}/calibration/reset"
-        answer = await _ask(self.servers, "POST", path, headers=self._headers())
+        answer = await _ask(self.servers, "POST", path, self._tls, headers=self._headers())
         if answer.status_code != 200:
             raise _refusal(answer)
         return int(answer.json()["captured_at_us"])
@@ -327,7 +336,8 @@ class Session:
         """
         if self.opened.avatar_url is None:
             raise ValueError("the service did not say where its egress is: set AFFECTSTREAM_PUBLIC_EGRESS_URL there")
-        return watch(Places(self.opened.avatar_url, self._egress), self._token, wire=wire, ended=self._ended)
+        places = Places(self.opened.avatar_url, self._egress)
+        return watch(places, self._token, wire=wire, ended=self._ended, tls=self._tls)
 
     # Behind the scenes.
 
@@ -377,6 +387,7 @@ class Session:
                     additional_headers=self._headers(),
                     compression=None,
                     proxy=None,
+                    ssl=of(self._places.url, self._tls),
                     open_timeout=5,
                     close_timeout=1,
                     max_size=65_536,
@@ -462,10 +473,13 @@ class Session:
             self.notices = [*self.notices[-99:], message]
 
 
-async def _ask(servers: Sequence[str], method: str, path: str, **how: Any) -> httpx.Response:
+async def _ask(
+    servers: Sequence[str], method: str, path: str, tls: ssl.SSLContext | None, **how: Any
+) -> httpx.Response:
     """The answer of the first server that can be reached; raises httpx.HTTPError if none can."""
     last: httpx.TransportError | None = None
-    async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S, trust_env=False) as http:
+    verify = trusted() if tls is None else tls
+    async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S, trust_env=False, verify=verify) as http:
         for server in servers:
             try:
                 return await http.request(method, server.rstrip("/") + path, **how)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from typing import Any, Final, Literal
 
@@ -13,6 +14,7 @@ from websockets.typing import Subprotocol
 
 from client.errors import ConnectionRefused
 from client.places import Places, keeping_alive
+from client.trust import of
 from schemas.close_codes import FINAL, CloseCode
 
 log = logging.getLogger(__name__)
@@ -23,14 +25,19 @@ AFTER_END_S: Final = 2.0
 
 
 async def watch(
-    url: str | Places, token: str, *, wire: Literal["json", "cbor"] = "json", ended: asyncio.Event | None = None
+    url: str | Places,
+    token: str,
+    *,
+    wire: Literal["json", "cbor"] = "json",
+    ended: asyncio.Event | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[dict[str, Any]]:
     """The messages of the session at ``url`` (its ``avatar_url``, or that at several servers) as they come.
 
     First a ``welcome`` for each connection; then ``avatar_frame`` and ``emotion_update``, each sequence once and in
     rising order across reconnects; ``skipped`` where this client was too slow, ``stalled`` where the session is
     silent. Ends when the session has ended, also when ``ended`` is set and nothing has come for 2 s; otherwise when
-    the consumer stops.
+    the consumer stops. ``tls`` as in :meth:`client.session.Session.create`.
     Raises ConnectionRefused if the service closes the connection for good.
     """
     newest = {"avatar_frame": -1, "emotion_update": -1}
@@ -44,6 +51,7 @@ async def watch(
                 subprotocols=[Subprotocol(f"affectstream.{wire}")],
                 compression=None,
                 proxy=None,
+                ssl=of(places.url, tls),
                 open_timeout=5,
                 close_timeout=1,
                 **keeping_alive(places),

@@ -9,6 +9,7 @@ import uvloop
 from egress.server import Egress
 from runtime.errors import BrokerError, SettingsError
 from runtime.lifecycle import Role
+from runtime.tls import scheme
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ async def serve(role: Role, listener: socket.socket) -> None:
     """Serve on ``listener`` until ``role.stop`` is set."""
     egress = Egress(role.settings, role.clock, role.metrics)
     server = await egress.listen(listener)
-    log.info("listening on ws://%s:%d", *listener.getsockname()[:2])
+    log.info("listening on %s://%s:%d", scheme(role.settings, "ws"), *listener.getsockname()[:2])
     sweeping = asyncio.create_task(egress.sweep())
     stopping = asyncio.create_task(_until_stopped(role))
     starting = asyncio.create_task(_until_broker_answers(role, egress))

@@ -30,6 +30,7 @@ from runtime.metrics import Metrics
 from runtime.origins import origin_allowed
 from runtime.rates import KeyedBuckets, TokenBucket
 from runtime.settings import Settings
+from runtime.tls import HANDSHAKE_S, server_context
 from runtime.tokens import BEARER_PROTOCOL, OPERATOR, Grant, Tokens, bearer
 from schemas.close_codes import CloseCode
 
@@ -63,10 +64,14 @@ class Egress:
         self.ready = False
 
     async def listen(self, listener: socket.socket) -> Server:
-        """Serve viewers on ``listener`` until the server is closed."""
+        """Serve viewers on ``listener`` until the server is closed; raises SettingsError if TLS cannot be had."""
+        context = server_context(self._settings)
+        patience: dict[str, Any] = {} if context is None else {"ssl_handshake_timeout": HANDSHAKE_S}
         return await serve(
             self._handle,
             sock=listener,
+            ssl=context,
+            **patience,
             compression=None,
             max_size=MAX_MESSAGE_BYTES,
             max_queue=16,

@@ -19,6 +19,7 @@ from runtime.errors import AffectstreamError, BrokerError, SettingsError
 from runtime.experiments import read_experiments
 from runtime.kafka import partition_count
 from runtime.lifecycle import Role
+from runtime.tls import scheme, uvicorn_tls
 from schemas.topics import SIGNALS
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,8 @@ async def serve(role: Role, listener: socket.socket, feed: FeedOf | None = None)
         log_level="warning",  # below that it writes whole URLs, and tokens may stand in them
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=role.settings.trusted_proxies,
+        **uvicorn_tls(role.settings),
         timeout_graceful_shutdown=GRACE_S,
     )
     server = _Server(config)
@@ -89,7 +92,7 @@ async def serve(role: Role, listener: socket.socket, feed: FeedOf | None = None)
         asyncio.create_task(edge.sharing.run()),
         asyncio.create_task(_until_broker_answers(role, edge)),
     ]
-    log.info("listening on http://%s:%d", *listener.getsockname()[:2])
+    log.info("listening on %s://%s:%d", scheme(role.settings), *listener.getsockname()[:2])
     running = [each.name for each in experiments if each.status == "running"]
     if running:
         log.info("experiments that run: %s", ", ".join(running))

@@ -26,7 +26,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from runtime.clock import Clock
-from runtime.errors import BrokerError, DeliveryFailed, QueueFull, TopicMismatch
+from runtime.errors import BrokerError, DeliveryFailed, QueueFull, SettingsError, TopicMismatch
 from runtime.metrics import Metrics
 from runtime.retention import parse_topic_policy, topic_config
 from runtime.settings import Settings
@@ -76,6 +76,7 @@ CALLBACKS: Final = frozenset({"on_commit", "error_cb", "stats_cb"})
 def common_config(settings: Settings) -> dict[str, Any]:
     """Client settings that every producer, consumer and admin client shares."""
     return {
+        **_security(settings),
         "bootstrap.servers": settings.kafka_bootstrap_servers,
         "client.id": f"affectstream-{settings.instance}",
         "broker.address.family": "v4",
@@ -91,6 +92,27 @@ def common_config(settings: Settings) -> dict[str, Any]:
         "error_cb": lambda error: log.debug("kafka client: %s", error),
         "log_level": 2,
     }
+
+
+def _security(settings: Settings) -> dict[str, Any]:
+    """How clients prove who they are, and know the brokers; raises SettingsError if a part is missing."""
+    protocol = settings.kafka_security_protocol
+    found: dict[str, Any] = {"security.protocol": protocol}
+    if protocol.startswith("SASL"):
+        if not settings.kafka_username or not settings.kafka_password:
+            raise SettingsError(f"AFFECTSTREAM_KAFKA_USERNAME and _PASSWORD are needed for {protocol}")
+        found["sasl.mechanism"] = settings.kafka_sasl_mechanism
+        found["sasl.username"] = settings.kafka_username
+        found["sasl.password"] = settings.kafka_password
+    if protocol.endswith("SSL"):
+        files = {
+            "ssl.ca.location": settings.kafka_ca,
+            "ssl.certificate.location": settings.kafka_certificate,
+            "ssl.key.location": settings.kafka_key,
+        }
+        found.update({name: path for name, path in files.items() if path})
+        found["ssl.endpoint.identification.algorithm"] = "https"
+    return found
 
 
 def consumer(settings: Settings, group: str, **overrides: Any) -> Consumer:

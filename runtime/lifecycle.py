@@ -11,6 +11,7 @@ from runtime.clock import Clock, SystemClock
 from runtime.logs import configure_logs
 from runtime.metrics import Metrics
 from runtime.settings import Settings
+from runtime.tls import server_context
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class Role:
         role = cls(name, settings)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, role._on_signal)
-        port = role.metrics.serve(settings.host, settings.metrics_port)
+        port = role.metrics.serve(settings.host, settings.metrics_port, server_context(settings))
         log.info("%s %s starts, pid %d, metrics on %s:%d", name, settings.instance, os.getpid(), settings.host, port)
         return role
 

@@ -4,12 +4,16 @@
 anything else personal.
 """
 
+import ssl
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from socketserver import ThreadingMixIn
 from typing import Final, Literal
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app, start_http_server
 
 Name = Literal[
     "role_ready",
@@ -141,10 +145,32 @@ class Metrics:
         assert isinstance(metric, Histogram)
         (metric.labels(**labels) if labels else metric).observe(value)
 
-    def serve(self, host: str, port: int) -> int:
+    def serve(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Serve ``/metrics`` from a daemon thread; returns the port, which differs from ``port`` if that was 0."""
-        server, _ = start_http_server(port, addr=host, registry=self.registry)
-        return int(server.server_port)
+        if tls is None:
+            server, _ = start_http_server(port, addr=host, registry=self.registry)
+            return int(server.server_port)
+        secure = make_server(host, port, make_wsgi_app(self.registry), _SecureServer, _SilentHandler)
+        # Hands are shaken by the thread of each connection, at its first read: one that dawdles hinders nobody.
+        secure.socket = tls.wrap_socket(secure.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=secure.serve_forever, name="metrics", daemon=True).start()
+        return int(secure.server_port)
+
+
+class _SecureServer(ThreadingMixIn, WSGIServer):
+    """A thread a connection, as prometheus_client's own server; that one takes older versions of TLS, too."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A peer that does not speak TLS, or an older one, is its own affair."""
+
+
+class _SilentHandler(WSGIRequestHandler):
+    timeout = 10.0
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the base class
+        """Say nothing of each request."""
 
 
 class Stopwatch:

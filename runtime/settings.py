@@ -68,6 +68,16 @@ class Settings(BaseModel):
     partitions: Annotated[int, Field(ge=1, le=10_000)] = Field(6, description="Partitions of each session topic.")
     replication_factor: Annotated[int, Field(ge=1, le=15)] = 1
 
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="SASL_SSL in production: users with passwords, over TLS."
+    )
+    kafka_sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
+    kafka_username: str = ""
+    kafka_password: str = Field("", repr=False)
+    kafka_ca: str = Field("", description="File of the CA that signed the brokers' certificates; empty: the system's.")
+    kafka_certificate: str = Field("", description="File of our own certificate, where brokers ask for one.")
+    kafka_key: str = Field("", description="File of its key.")
+
     # this process
     instance: str = Field("0", pattern=r"^[A-Za-z0-9._-]+$", description="Tells replicas of a role apart.")
     host: str = "127.0.0.1"
@@ -145,6 +155,13 @@ class Settings(BaseModel):
     public_ingest_url: str = ""
     public_egress_url: str = ""
     public_analytics_url: str = ""
+
+    # TLS 1.3 of everything that listens
+    tls_certificate: str = Field(
+        "", description="File of the certificate of HTTP, WebSocket and metrics ports, with its chain; empty: no TLS."
+    )
+    tls_key: str = Field("", description="File of its key; empty: it stands in the certificate's file.")
+    tls_client_ca: str = Field("", description="File of a CA: only clients with a certificate of it may connect.")
 
     # WebRTC
     ice_servers: str = Field("", description="STUN and TURN servers for clients and edge, URLs, comma-separated.")

@@ -10,7 +10,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
   --no-header --no-annotate
 PACKAGES := analytics benchmarks cli client dataflows egress inference_workers ingest runtime schemas tests
 
-.PHONY: help demo test test-models check web unit format bench lock setup setup-dev setup-models clean
+.PHONY: help demo test test-models check web unit format bench lock audit fuzz setup setup-dev setup-models clean
 MODELS := .venv-models
 # A KServe v2 server to test against; it wants a FastAPI older than ours.
 MLSERVER := .venv-mlserver
@@ -40,13 +40,20 @@ test-models: setup-models ## Tests of engines and training that need torch, in a
 setup-models: .stamps/python-models ## Install what test-models needs
 	@$(MODELS)/bin/affectstream models pull
 
-check: .stamps/python-dev .stamps/web ## Fast: format, lint, types, imports, unit tests
+check: .stamps/python-dev .stamps/web .stamps/audit ## Fast: format, lint, types, imports, known vulnerabilities, unit tests
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache | tail -n 3
 	@cd web && npm run --silent check
+	@cat .stamps/audit
 	@$(BIN)/pytest -q -m unit
+
+audit: .stamps/python-dev ## Known vulnerabilities of what is locked, and its bill of materials (dist/sbom-*.json)
+	@$(BIN)/python infra/audit.py $(BIN)/uv
+
+fuzz: .stamps/python-dev ## 100,000 hostile inputs to all that reads strangers' bytes, and the HTTP services (ARGS="--inputs N --http N")
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 web: .stamps/web ## Build the web page
 
@@ -105,6 +112,13 @@ $(BIN)/uv:
 	@echo "building the web page"
 	@cd web && npm ci --loglevel=error --no-audit --no-fund && npm run --silent build
 	@mkdir -p .stamps && touch $@
+
+# Once for each state of the lock files, for it takes half a minute; `make audit` looks anew.
+.stamps/audit: requirements.lock requirements-dev.lock web/package-lock.json infra/audit.py | .stamps/python-dev
+	@echo "looking for known vulnerabilities of what is locked"
+	@mkdir -p .stamps
+	@$(BIN)/python infra/audit.py $(BIN)/uv > .stamps/audit.new || { cat .stamps/audit.new; exit 1; }
+	@mv .stamps/audit.new $@
 
 # The browser tests drive Debian's Chromium; elsewhere any Chromium does that CHROMIUM names.
 .stamps/browser:

@@ -8,7 +8,7 @@ the frame shows on the service's clock.
 import itertools
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from schemas.records import AvatarFrame
 from schemas.vocabulary import AFFECT, ANGLES, AU_NAMES, AUS, BLENDSHAPES, EMOTIONS, LEVELS, SIGNAL_HOPS, VISEMES
 
 EMOTION_EVERY: Final = 3
+LONGEST_S: Final = 60.0
 
 SHARES: Final = tuple(round(value / 255, 3) for value in range(256))
 """255ths as decimals."""
@@ -132,25 +133,28 @@ def hop_spans_s(frame: AvatarFrame, instants: Instants) -> list[tuple[str, float
     """Spans in seconds for the metric ``hop_seconds``.
 
     ``tick_to_relayed`` (how late a frame leaves), ``fused_to_relayed``, and for each modality that counted
-    ``face_captured_to_relayed`` and one span a hop, for instance ``face_captured_to_received``. Spans outside of
-    [0, 60 s] are left out: a recorded session's times lie where they like.
+    ``face_captured_to_relayed`` and one span a hop, for instance ``face_captured_to_received``: those and
+    ``fused_to_relayed`` add up to the whole. No station is before the one before it: Kafka's clock cuts to the
+    millisecond, and a client's is known to about that. What took longer than 60 s, or less than nothing, is left out as
+    a whole: a recorded session's times lie where they like.
     """
-    fused = (instants.fused_at_us - frame.captured_at_us) / 1e6
     relayed = (instants.relayed_at_us - frame.captured_at_us) / 1e6
-    spans = [("tick_to_relayed", relayed), ("fused_to_relayed", relayed - fused)]
+    ways: dict[str, list[float]] = {}
     for modality, values in (("face", frame.face_hops_ms), ("speech", frame.speech_hops_ms)):
-        if math.isnan(values[0]):
-            continue
-        stations: Sequence[tuple[str, float]] = [
-            *((name, value / 1_000) for name, value in zip(SIGNAL_HOPS, values, strict=True)),
-            ("fused", fused),
-        ]
-        spans.append((f"{modality}_captured_to_relayed", relayed - stations[0][1]))
+        if not math.isnan(values[0]) and 0 <= relayed - values[0] / 1_000 <= LONGEST_S:
+            ways[modality] = list(itertools.accumulate((value / 1_000 for value in values), max))
+    inferred = (way[-1] for way in ways.values())
+    fused = min(max((instants.fused_at_us - frame.captured_at_us) / 1e6, *inferred, -LONGEST_S), relayed)
+    spans = [("tick_to_relayed", relayed), ("fused_to_relayed", relayed - fused)]
+    spans = [(name, span) for name, span in spans if 0 <= span <= LONGEST_S]
+    for modality, way in ways.items():
+        stations = [(name, min(at, fused)) for name, at in zip(SIGNAL_HOPS, way, strict=True)]
+        spans.append((f"{modality}_captured_to_relayed", relayed - way[0]))
         spans.extend(
             (f"{modality}_{earlier}_to_{later}", end - start)
-            for (earlier, start), (later, end) in itertools.pairwise(stations)
+            for (earlier, start), (later, end) in itertools.pairwise([*stations, ("fused", fused)])
         )
-    return [(name, span) for name, span in spans if 0 <= span <= 60]
+    return spans
 
 
 def _affect(frame: AvatarFrame) -> dict[str, float]:

@@ -41,6 +41,7 @@ REMEMBERED_PARTITIONS: Final = 65_536
 
 WATERMARK_S: Final = 2.0
 PRESENT_US: Final = 60_000_000
+LAG_EVERY_US: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ class Relay:
         ended: Callable[[str], None],
     ) -> None:
         self._settings = settings
+        self._clock = clock
+        self._lag_shown_us = 0
         self._topic = settings.topic(AVATAR_FRAMES)
         self._events = settings.topic(CLIENT_EVENTS)
         self._metrics = metrics
@@ -148,6 +151,7 @@ class Relay:
                         self._stop.wait(RETRY_S)
                     if self._assigned:
                         self._relay(source.poll(POLL_S), source)
+                        self._show_lag(source)
                     else:
                         self._wake.wait(1.0)
                     self._wake.clear()
@@ -169,6 +173,8 @@ class Relay:
         dropped = [TopicPartition(topic, partition) for partition in self._assigned - wanted for topic in topics]
         if dropped:
             source.incremental_unassign(dropped)
+            for partition in self._assigned - wanted:
+                self._metrics.forget("lag_records", topic=AVATAR_FRAMES, partition=str(partition))
             self._assigned &= wanted
         added = []
         for partition in wanted - self._assigned:
@@ -179,12 +185,29 @@ class Relay:
                 added.append(TopicPartition(topic, partition, high))
         if added:
             source.incremental_assign(added)
+            for partition in wanted - self._assigned:
+                self._metrics.set("lag_records", 0, topic=AVATAR_FRAMES, partition=str(partition))
         self._assigned = set(wanted)
         with self._lock:
             ready = [done for partition, done in self._waiting if partition in wanted]
             self._waiting = [(partition, done) for partition, done in self._waiting if partition not in wanted]
         if ready:
             self._loop.call_soon_threadsafe(_resolve, ready)
+
+    def _show_lag(self, source: Consumer) -> None:
+        """Frames that wait at the broker, by partition; the series are those of the partitions that are read."""
+        now_us = self._clock.now_us()
+        if now_us - self._lag_shown_us < LAG_EVERY_US:
+            return
+        self._lag_shown_us = now_us
+        try:
+            for place in source.position([TopicPartition(self._topic, partition) for partition in self._assigned]):
+                _, high = source.get_watermark_offsets(place, cached=True)
+                if place.offset >= 0 and high >= 0:
+                    waiting = max(0, high - place.offset)
+                    self._metrics.set("lag_records", waiting, topic=AVATAR_FRAMES, partition=str(place.partition))
+        except KafkaException as error:
+            log.debug("the lag is not known for now: %s", error)
 
     def _partitions_wanted(self) -> frozenset[int]:
         if self._surveying:

@@ -477,3 +477,4 @@ class Worker(Generic[R]):
             self._positions.pop(number, None)
             self._committed.pop(number, None)
             self._accounted.pop(number, None)
+            self._role.metrics.forget("lag_records", topic=self._topic, partition=str(number))

@@ -341,6 +341,7 @@ class Edge:
             for ending in self.sessions.endings_due(now):
                 self._publish_ending(ending)
             self.metrics.set("sessions_active", len(self.sessions))
+            self.metrics.set("clients_connected", len(self.connections), kind="session")
             since_ledger += HOUSEKEEPING_S
             if since_ledger >= LEDGER_S:
                 since_ledger = 0.0

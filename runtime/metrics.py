@@ -9,11 +9,20 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from socketserver import ThreadingMixIn
 from typing import Final, Literal
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    make_wsgi_app,
+    start_http_server,
+)
 
 Name = Literal[
     "role_ready",
@@ -42,6 +51,8 @@ Name = Literal[
     "edge_pressure",
     "sessions_taken_over_total",
     "edge_shedding",
+    "build_info",
+    "spans_total",
 ]
 
 LATENCY_BUCKETS: Final = (
@@ -95,11 +106,13 @@ METRICS: Final[Mapping[Name, Definition]] = {
         "gauge", "What it gives up: 1 pictures, 2 also their rate, 3 also new sessions; 0 nothing."
     ),
     "sessions_freed_total": Definition("counter", "Sessions whose state was freed, by why.", ("reason",)),
+    "build_info": Definition("gauge", "Always 1: which version runs.", ("version",)),
+    "spans_total": Definition("counter", "Spans of traces, by what became of them: exported, lost.", ("outcome",)),
 }
 
 
 class Metrics:
-    """The metrics of one process. Thread-safe, as prometheus_client is."""
+    """The metrics of one process, and what the kernel says of it (``process_*``, Linux). Thread-safe."""
 
     def __init__(self, role: str) -> None:
         self.role = role
@@ -115,6 +128,8 @@ class Metrics:
                 self._metrics[name] = Histogram(
                     full, definition.meaning, definition.labels, registry=self.registry, buckets=definition.buckets
                 )
+        ProcessCollector(registry=self.registry)
+        self.set("build_info", 1.0, version=version("affectstream"))
         self.ready(False)
 
     def ready(self, is_ready: bool) -> None:
@@ -139,11 +154,21 @@ class Metrics:
         assert isinstance(metric, Gauge)
         (metric.labels(**labels) if labels else metric).set(value)
 
+    def forget(self, name: Name, **labels: str) -> None:
+        """No longer show the series with these labels: a lag of partitions that others have now is not ours to tell."""
+        self._metrics[name].remove_by_labels(labels)
+
     def observe(self, name: Name, value: float, **labels: str) -> None:
         """Add an observation to a histogram."""
         metric = self._metrics[name]
         assert isinstance(metric, Histogram)
         (metric.labels(**labels) if labels else metric).observe(value)
+
+    def observer(self, name: Name, **labels: str) -> Callable[[float], None]:
+        """What adds to one histogram, for those who observe often."""
+        metric = self._metrics[name]
+        assert isinstance(metric, Histogram)
+        return (metric.labels(**labels) if labels else metric).observe
 
     def serve(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Serve ``/metrics`` from a daemon thread; returns the port, which differs from ``port`` if that was 0."""

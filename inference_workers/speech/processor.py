@@ -164,7 +164,7 @@ class SpeechProcessor:
         self._lay_out(outbox)
         names = list(self._waiting)[:MAX_BATCH]
         if names:
-            self._batch([self._waiting.pop(name) for name in names], names, outbox)
+            self._batch([self._waiting.pop(name) for name in names], names, now_us, outbox)
         if now_us - self._swept_at_us >= SWEEP_US:
             self._swept_at_us = now_us
             self._sweep(now_us)
@@ -226,9 +226,12 @@ class SpeechProcessor:
         self._sessions[name] = session
         return session
 
-    def _batch(self, sessions: Sequence[_Session], names: Sequence[str], outbox: Outbox) -> None:
+    def _batch(self, sessions: Sequence[_Session], names: Sequence[str], now_us: int, outbox: Outbox) -> None:
         """The next hop of each of these sessions, and then the windows that those hops complete."""
         taken = [session.hops.popleft() for session in sessions]
+        waited = self._metrics.observer("queue_seconds", engine=self._engine.source)
+        for _, item in taken:
+            waited(max(now_us - item.consumed_at_us, 0) / 1e6)
         self._hops -= len(taken)
         hops = [hop for hop, _ in taken]
         for session, hop in zip(sessions, hops, strict=True):

@@ -84,3 +84,19 @@ def test_spans_add_up_to_the_whole():
 def test_spans_of_recordings_are_left_out():
     future = Instants(FRAME.captured_at_us - 1_000_000, FRAME.captured_at_us - 990_000)
     assert "tick_to_relayed" not in dict(hop_spans_s(FRAME, future))
+
+
+@pytest.mark.parametrize("cut_us", [0, 300, 999])
+def test_the_hops_of_a_frame_add_up_to_the_whole_though_clocks_are_cut(cut_us):
+    """Kafka's timestamp is cut to the millisecond, so that it may lie before the stamp of the inference."""
+    frame = dataclasses.replace(FRAME, speech_hops_ms=(-35.0, -36.2, -10.0, -5.0, 20.4))
+    instants = Instants(frame.captured_at_us + 21_000 - cut_us, frame.captured_at_us + 24_500)
+    spans = dict(hop_spans_s(frame, instants))
+    assert all(span >= 0 for span in spans.values())
+    for modality in ("face", "speech"):
+        whole = spans[f"{modality}_captured_to_relayed"]
+        hops = [
+            s for name, s in spans.items() if name.startswith(modality) and not name.endswith("captured_to_relayed")
+        ]
+        assert len(hops) == 5
+        assert sum(hops) + spans["fused_to_relayed"] == pytest.approx(whole)

@@ -25,3 +25,20 @@ def test_metrics_are_exposed():
     assert 'affectstream_hop_seconds_bucket{hop="received",le="0.005"} 1.0' in text
     metrics.ready(True)
     assert 'affectstream_role_ready{role="fusion"} 1.0' in generate_latest(metrics.registry).decode()
+
+
+def test_what_is_forgotten_is_not_shown_any_more_and_may_come_again():
+    metrics = Metrics("egress")
+    for partition in ("0", "1"):
+        metrics.set("lag_records", 7, topic="avatar.frames", partition=partition)
+    metrics.forget("lag_records", topic="avatar.frames", partition="0")
+    metrics.forget("lag_records", topic="avatar.frames", partition="5")
+    text = generate_latest(metrics.registry).decode()
+    assert 'affectstream_lag_records{partition="0"' not in text
+    assert 'affectstream_lag_records{partition="1",topic="avatar.frames"} 7.0' in text
+
+
+def test_the_process_itself_and_its_version_are_shown():
+    text = generate_latest(Metrics("ingest").registry).decode()
+    assert "process_cpu_seconds_total " in text
+    assert 'affectstream_build_info{version="' in text

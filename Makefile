@@ -10,7 +10,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
   --no-header --no-annotate
 PACKAGES := analytics benchmarks cli client dataflows egress inference_workers ingest runtime schemas tests
 
-.PHONY: help demo test test-models check web unit format bench lock audit fuzz setup setup-dev setup-models clean
+.PHONY: help demo test test-models check web unit format bench dashboards lock audit fuzz setup setup-dev setup-models clean
 MODELS := .venv-models
 # A KServe v2 server to test against; it wants a FastAPI older than ours.
 MLSERVER := .venv-mlserver
@@ -26,7 +26,7 @@ demo: setup ## Set everything up and run the whole product (ARGS="--headless-sec
 setup: .stamps/python .stamps/web ## Install the product: Python packages, web page, Kafka's jars, models, sample
 	@$(BIN)/affectstream setup
 
-setup-dev: .stamps/python-dev .stamps/web .stamps/browser .stamps/redis ## Install what the tests need besides
+setup-dev: .stamps/python-dev .stamps/web .stamps/browser .stamps/redis .stamps/servers ## Install what the tests need besides
 	@$(BIN)/affectstream setup
 
 test: setup-dev ## Set everything up and run every check and test
@@ -67,13 +67,18 @@ format: .stamps/python-dev ## Format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 	@cd web && npm run --silent format
 
+dashboards: .stamps/python ## Write Grafana's JSON from infra/grafana/dashboards.yaml
+	@$(BIN)/python infra/grafana/build.py
+
 lock: $(BIN)/uv ## Resolve the dependencies anew and write the lock files
-	@$(COMPILE) --extra cpu --extra registry --extra eval --group dev pyproject.toml -o requirements-dev.lock
+	@$(COMPILE) --extra cpu --extra registry --extra otel --extra eval --group dev pyproject.toml -o requirements-dev.lock
 	@$(COMPILE) --extra cpu -c requirements-dev.lock pyproject.toml -o requirements.lock
 	@cp requirements-dev.lock requirements-models.lock # what is pinned there is kept where the extras allow it
 	@$(COMPILE) --extra cpu --extra registry --extra train --extra eval --extra sensevoice --extra sensevoice-onnx \
 	  --extra kserve --group dev $(UNUSED) pyproject.toml -o requirements-models.lock
 	@echo mlserver==1.7.1 | $(COMPILE) - -o requirements-mlserver.lock
+	@$(COMPILE) --extra cpu --extra registry --extra otel -c requirements-dev.lock pyproject.toml -o infra/docker/cpu.lock
+	@$(COMPILE) --extra gpu --extra registry --extra otel -c requirements-dev.lock pyproject.toml -o infra/docker/gpu.lock
 
 clean: ## Remove what the build made in this folder (caches elsewhere stay)
 	@rm -rf $(VENV) $(MODELS) $(MLSERVER) .stamps web/node_modules web/dist
@@ -135,3 +140,21 @@ $(BIN)/uv:
 	    echo "installing Redis"; apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server >/dev/null; \
 	  else echo "redis-server is missing: tests of what edges share will be skipped (Debian: apt-get install redis-server)"; fi; fi
 	@mkdir -p .stamps && touch $@
+# Alert rules, dashboards and the balancing of viewers are tested with Debian's Prometheus and HAProxy; RUNLEVEL=1 keeps
+# their services from being started.
+.stamps/servers:
+	@if ! command -v promtool >/dev/null || ! command -v prometheus >/dev/null || [ ! -x /usr/sbin/haproxy ]; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing Prometheus and HAProxy"; apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus haproxy >/dev/null; \
+	  else echo "Prometheus or HAProxy is missing: their tests will be skipped (install prometheus with promtool, and haproxy)"; fi; fi
+	@mkdir -p .stamps && touch $@
+
+# helm and kubeconform, which check the chart, are built with Go (five minutes, once) and kept in the cache; without them
+# the chart's tests are skipped.
+TOOLS := $(or $(AFFECTSTREAM_CACHE_DIR),$(HOME)/.cache/affectstream)/tools
+.PHONY: chart-tools
+chart-tools: ## Build helm and kubeconform, with which the tests check the Helm chart (needs Go)
+	@mkdir -p $(TOOLS)
+	@[ -x $(TOOLS)/kubeconform ] || GOBIN=$(TOOLS) GOFLAGS=-buildvcs=false go install github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0
+	@[ -x $(TOOLS)/helm ] || GOBIN=$(TOOLS) GOFLAGS=-buildvcs=false go install helm.sh/helm/v3/cmd/helm@v3.22.0
+	@[ -d $(TOOLS)/kubernetes-schemas ] || $(BIN)/python infra/helm/schemas.py $(TOOLS)/kubernetes-schemas

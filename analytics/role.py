@@ -29,6 +29,7 @@ from runtime.lifecycle import Role
 from runtime.registry import codec
 from runtime.tls import scheme, uvicorn_tls
 from runtime.tokens import Tokens
+from schemas.codec import Codec
 from schemas.topics import Topic
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,8 @@ def run(role: Role, recorder: Recorder | None = None, fuse: Fuse | None = None) 
         stack.enter_context(_serving(context, listener, role.stop))
         stack.enter_context(_findable(role, listener))
         stack.enter_context(_erasing(eraser, role.stop))
+        if role.settings.trace_endpoint:
+            stack.enter_context(_tracing(role, shared))
         gc.freeze()
         gc.set_threshold(COLLECT_EVERY)
         sink = Sink(role.settings, database, shared, clock=role.clock, metrics=role.metrics, stop=role.stop, gate=gate)
@@ -180,6 +183,32 @@ def _erasing(eraser: Eraser, stop: threading.Event) -> Iterator[None]:
             raise AffectstreamError("the eraser ended by itself") from failed[0]
     finally:
         stop.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def _tracing(role: Role, shared: Codec) -> Iterator[None]:
+    """Send traces from a thread. If that ends by itself, traces end and nothing else: frames come first."""
+    try:
+        from analytics.tracer import otlp_exporter, trace  # noqa: PLC0415 - an extra, and not before it is wanted
+    except ModuleNotFoundError as error:
+        msg = f"AFFECTSTREAM_TRACE_ENDPOINT needs the extra otel: pip install 'affectstream[otel]' ({error})"
+        raise SettingsError(msg) from error
+    settings = role.settings
+
+    def run_tracer() -> None:
+        try:
+            trace(settings, shared, otlp_exporter(settings.trace_endpoint), role.metrics, role.stop)
+        except Exception:
+            log.exception("no more traces are sent until this role is started anew")
+
+    thread = threading.Thread(target=run_tracer, name="tracer")
+    thread.start()
+    log.info("traces of %g %% of sessions go to %s", 100 * settings.trace_share, settings.trace_endpoint)
+    try:
+        yield
+    finally:
+        role.stop.set()
         thread.join()
 
 

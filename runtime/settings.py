@@ -94,6 +94,13 @@ class Settings(BaseModel):
     face_emotion_weights: str = Field(
         "", description="ONNX file of a network of your own, as `affectstream train face` writes it; empty: ours."
     )
+    # traces
+    trace_endpoint: str = Field(
+        "", pattern=r"^(https?://\S+)?$",
+        description="Where the analytics role sends traces by OTLP over HTTP, as in http://collector:4318/v1/traces; "
+        "empty: none are made.",
+    )  # fmt: skip
+    trace_share: Annotated[float, Field(ge=0, le=1)] = Field(0.01, description="Share of sessions that are traced.")
 
     # engines
     speech_engine: Literal["embedded", "sensevoice", "sensevoice-onnx", "remote", "kserve"] = Field(

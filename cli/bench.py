@@ -366,3 +366,32 @@ def _known(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
     if unknown:
         raise SettingsError(f"--peers {text}: unknown {', '.join(unknown)}; known: {', '.join(known)}, none")
     return chosen
+
+
+@app.command()
+def cost(
+    features: Annotated[str, typer.Option(help="Sizes of the loads of on-device sessions.")] = "10,20,40",
+    media: Annotated[str, typer.Option(help="Sizes of the loads of sessions with camera and microphone.")] = "1",
+    seconds: Annotated[float, typer.Option(help="Of each load.", min=3)] = 12.0,
+    save: Annotated[
+        Path | None, typer.Option(help="File of figures to renew, as `affectstream plan` reads.", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")] = False,
+) -> None:
+    """What one session costs each role, Kafka and its log, and how well `affectstream plan` predicts it.
+
+    Every role runs as in production, with a Kafka of its own; each session is fed and watched by a client.
+    """
+    require_benchmarks()
+    from benchmarks.cost import bench as costs  # noqa: PLC0415
+    from cli.planning.figures import FILE, read_figures, renewed, write_figures  # noqa: PLC0415
+    from runtime.settings import Settings  # noqa: PLC0415
+
+    plan = costs.Plan(tuple(_numbers(features)), tuple(_numbers(media)) if media else (), seconds)
+    figures = read_figures(save or FILE)
+    results = costs.measure(Settings.from_env(os.environ), os.environ, figures, plan, progress)
+    costs.show(results, Console())
+    if save is not None:
+        write_figures(renewed(figures, results.keys()), save)
+    if as_json:
+        typer.echo(json.dumps(results.keys()))

@@ -386,6 +386,66 @@ def models_list() -> None:
 
 
 @app.command()
+def doctor(
+    json_output: Annotated[bool, typer.Option("--json", help="One JSON object instead of the list.")] = False,
+    no_write: Annotated[
+        bool, typer.Option("--no-write", help="Do not make a topic for a moment to ask the broker for its time.")
+    ] = False,
+) -> None:
+    """Look at the deployment that the environment describes, from this machine, and say what to do.
+
+    Brokers, topics, partitions, replicas, retention, clocks, Schema Registry, ClickHouse, keys, disks, models, engines,
+    ports and addresses. Exit code 1 if something must be mended.
+    """
+    from cli.doctor.command import as_json, examine, show
+    from cli.doctor.finding import worst
+    from runtime.clock import SystemClock
+
+    findings = examine(read_settings(), os.environ, SystemClock(), write=not no_write)
+    if json_output:
+        typer.echo(as_json(findings))
+    else:
+        show(findings, Console(highlight=False))
+    sys.exit(1 if worst(findings) == "failure" else 0)
+
+
+@app.command()
+def plan(  # noqa: PLR0917 - options, given by name
+    sessions: Annotated[int, typer.Option(help="At once, at the busiest hour.", min=1)],
+    media: Annotated[
+        float, typer.Option(help="Share of sessions whose camera and microphone the workers analyse.", min=0, max=1)
+    ] = 0.0,
+    viewers: Annotated[float, typer.Option(help="Of each session.", min=0)] = 1.0,
+    busy: Annotated[float, typer.Option(help="Mean of the day over its busiest hour.", min=0, max=1)] = 0.35,
+    figures: Annotated[
+        Path | None, typer.Option(help="Another file of figures.", show_default=False, dir_okay=False)
+    ] = None,
+    simulate: Annotated[bool, typer.Option("--simulate", help="Let parts of it fail for some days.")] = False,
+    days: Annotated[float, typer.Option(help="Of the simulation.", min=0.01, max=3_650)] = 30.0,
+    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """How many partitions, brokers, processes, disks and how much network so many sessions take.
+
+    From the measured cost of a session, with the formulas and the sources of every figure. No prices.
+    """
+    from cli.planning import command, simulation
+    from cli.planning.figures import FILE, read_figures
+    from cli.planning.sizing import Demand, make_plan
+
+    known = read_figures(figures or FILE)
+    made = make_plan(known, Demand(sessions, media, viewers, busy))
+    report = simulation.simulate(made, known, days=days, seed=seed) if simulate else None
+    if as_json:
+        typer.echo(command.as_json(made, report))
+        return
+    console = Console(highlight=False)
+    command.show(made, known, console)
+    if report is not None:
+        command.show_simulation(report, console)
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     from importlib.metadata import version as installed

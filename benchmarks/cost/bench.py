@@ -1,0 +1,220 @@
+"""The whole measurement: every role as in production, idle, then with loads of growing size."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.bench import Progress, machine, scratch
+from benchmarks.processes import CandidateError
+from cli import sample
+from cli.deployment import Deployment
+from cli.planning.figures import Figures
+from cli.planning.sizing import predicted_cores
+from inference_workers import models
+from runtime.lifecycle import die_with_parent
+from runtime.settings import Settings
+from schemas.topics import topic_specs
+
+Kind = Literal["features", "media"]
+
+SETTLE_S: Final = 3.0
+LEAST_FRAMES: Final = 0.9
+"""With fewer of the frames that were due, a load was not carried, and its cost says nothing."""
+FRAMES_A_SECOND: Final = 30
+CONNECT_DEADLINE_S: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured: sizes of the loads of each kind, seconds of each."""
+
+    features: tuple[int, ...] = (10, 20, 40)
+    media: tuple[int, ...] = (1,)
+    seconds: float = 12.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """One load, and what it took while it lasted."""
+
+    kind: Kind
+    sessions: int
+    seconds: float
+    cores: Mapping[str, float]
+    """By role and ``kafka``: CPU-seconds a second."""
+    topic_bytes: Mapping[str, float]
+    """Bytes a second that the topic grew by."""
+    frames: float
+    """That came, over those that were due."""
+    resident_bytes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything measured."""
+
+    idle_cores: Mapping[str, float]
+    loads: Sequence[Load]
+    predicted: Sequence[float]
+    """For each load: all cores, as the figures in use predict them."""
+    machine: str
+    at: datetime
+
+    def cost(self, kind: Kind) -> Mapping[str, float]:
+        """CPU-seconds of one session and second by role: least squares through the idle point."""
+        loads = [load for load in self.loads if load.kind == kind]
+        squares = sum(load.sessions**2 for load in loads)
+        return {
+            role: max(0.0, sum((load.cores[role] - idle) * load.sessions for load in loads) / squares)
+            for role, idle in self.idle_cores.items()
+        }
+
+    def bytes_of(self, kind: Kind) -> Mapping[str, float]:
+        """Bytes of one session and second by topic, of the largest load."""
+        load = max((load for load in self.loads if load.kind == kind), key=lambda load: load.sessions)
+        return {topic: size / load.sessions for topic, size in load.topic_bytes.items()}
+
+    def errors(self) -> list[float]:
+        """How far the prediction of each load is off, relative to what was measured."""
+        return [p / sum(load.cores.values()) - 1 for p, load in zip(self.predicted, self.loads, strict=True)]
+
+    def keys(self) -> Mapping[str, Any]:
+        """The JSON object."""
+        kinds: list[Kind] = [kind for kind in ("features", "media") if any(load.kind == kind for load in self.loads)]
+        return {
+            "idle_cores": dict(self.idle_cores),
+            "cpu_s_a_session_second": {kind: dict(self.cost(kind)) for kind in kinds},
+            "bytes_a_session_second": {kind: dict(self.bytes_of(kind)) for kind in kinds},
+            "loads": [asdict(load) for load in self.loads],
+            "predicted_cores": list(self.predicted),
+            "prediction_errors": self.errors(),
+            "machine": self.machine,
+            "at": self.at.isoformat(timespec="minutes"),
+        }
+
+
+def measure(
+    settings: Settings, environ: Mapping[str, str], figures: Figures, plan: Plan, progress: Progress
+) -> Results:
+    """Measure, and predict each load with ``figures``. CandidateError if a load is not carried."""
+    models.pull(settings)
+    played = sample.prepare(settings, progress)
+    with scratch(settings) as folder:
+        deployment = Deployment(settings.model_copy(update={"data_dir": folder}), environ, port=0)
+        deployment.start(progress)
+        try:
+            time.sleep(SETTLE_S)
+            before = _cpu(deployment)
+            time.sleep(SETTLE_S)
+            after = _cpu(deployment)
+            idle = {role: (after[role] - before[role]) / SETTLE_S for role in after}
+            wanted: list[tuple[Kind, int]] = [("features", n) for n in plan.features]
+            wanted += [("media", n) for n in plan.media]
+            loads = []
+            for kind, count in wanted:
+                progress(f"{count} session{'s' * (count != 1)} of {kind}, {plan.seconds:g} s")
+                loads.append(_load(deployment, folder, kind, count, plan.seconds, played))
+        finally:
+            deployment.stop()
+    predicted = [sum(idle.values()) + predicted_cores(figures, {load.kind: load.sessions}) for load in loads]
+    return Results(idle, loads, predicted, machine(), datetime.now(UTC))
+
+
+def _load(  # noqa: PLR0917 - all of what a load is
+    deployment: Deployment, folder: Path, kind: Kind, count: int, seconds: float, played: sample.Sample
+) -> Load:
+    arguments = [deployment.addresses.ingest, kind, str(count), str(seconds)]
+    if kind == "media":
+        arguments += [str(played.video), str(played.audio)]
+    with _clients(arguments) as clients:
+        assert clients.stdout is not None
+        assert clients.stdin is not None
+        if clients.stdout.readline().strip() != "ready":
+            raise CandidateError(f"the clients of {count} sessions did not connect")
+        cpu, size = _cpu(deployment), _log_bytes(folder)
+        clients.stdin.write("go\n")
+        clients.stdin.flush()
+        began_s = time.monotonic()
+        time.sleep(seconds)
+        lasted_s = time.monotonic() - began_s
+        cpu_then, size_then = _cpu(deployment), _log_bytes(folder)
+        resident = {name: process.memory_info().rss for name, process in _processes(deployment).items()}
+        said = json.loads(clients.stdout.readline() or "{}")
+    frames = said.get("frames", 0) / (count * seconds * FRAMES_A_SECOND)
+    if frames < LEAST_FRAMES:
+        raise CandidateError(f"{count} sessions of {kind}: only {frames:.0%} of the frames came; measure less")
+    return Load(
+        kind, count, seconds,
+        {role: (cpu_then[role] - cpu[role]) / lasted_s for role in cpu},
+        {topic: (size_then[topic] - size[topic]) / lasted_s for topic in size}, frames, resident,
+    )  # fmt: skip
+
+
+@contextmanager
+def _clients(arguments: Sequence[str]) -> "Iterator[subprocess.Popen[str]]":
+    command = [sys.executable, "-m", "benchmarks.cost.clients", *arguments]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl call
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def _processes(deployment: Deployment) -> dict[str, psutil.Process]:
+    found = {}
+    for name, child in deployment.supervisor.children.items():
+        if child.process is None or child.process.poll() is not None:
+            raise CandidateError(f"{name} ended:\n{child.log_end()}")
+        found[name] = psutil.Process(child.process.pid)
+    return found
+
+
+def _cpu(deployment: Deployment) -> dict[str, float]:
+    """User and system time of every child so far, s."""
+    spent = {}
+    for name, process in _processes(deployment).items():
+        times = process.cpu_times()
+        spent[name] = times.user + times.system
+    return spent
+
+
+def _log_bytes(folder: Path) -> dict[str, int]:
+    """What each topic takes on the broker's disk, indexes left out."""
+    sizes = dict.fromkeys(map(str, topic_specs()), 0)
+    for path in folder.rglob("*.log"):
+        topic, _, number = path.parent.name.rpartition("-")
+        if number.isdecimal() and topic in sizes:
+            sizes[topic] += path.stat().st_size
+    return sizes
+
+
+def show(results: Results, console: Console) -> None:
+    """Print the tables."""
+    console.print(f"[bold]cost of a session[/bold] on {results.machine}, {results.at:%Y-%m-%d %H:%M} UTC")
+    table = Table(
+        "CPU ms a session and second", *(f"{load.sessions} {load.kind}" for load in results.loads), "idle, cores"
+    )
+    for role, idle in results.idle_cores.items():
+        costs = [f"{(load.cores[role] - idle) / load.sessions * 1e3:.2f}" for load in results.loads]
+        table.add_row(role, *costs, f"{idle:.3f}")
+    table.add_section()
+    table.add_row("cores in all", *(f"{sum(load.cores.values()):.2f}" for load in results.loads), "")
+    table.add_row(
+        "predicted", *(f"{p:.2f} ({e:+.0%})" for p, e in zip(results.predicted, results.errors(), strict=True)), ""
+    )
+    table.add_row("frames", *(f"{load.frames:.1%}" for load in results.loads), "")
+    console.print(table)

@@ -1,0 +1,1 @@
+"""``affectstream plan``: from a number of sessions to machines, by measured costs."""

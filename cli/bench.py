@@ -68,7 +68,7 @@ def fusion(  # noqa: PLR0917 - options, given by name
         str | None, typer.Option(help="Sizes of the recorded logs, as in 100,1000,10000.", show_default=False)
     ] = None,
     seconds: Annotated[
-        int | None, typer.Option(help="Length of the log of the middle size.", min=1, show_default=False)
+        int | None, typer.Option(help="Length of every recorded session.", min=1, show_default=False)
     ] = None,
     repeats: Annotated[int | None, typer.Option(help="Of each run.", min=1, show_default=False)] = None,
     peers: Annotated[

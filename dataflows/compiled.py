@@ -29,6 +29,7 @@ RULES: Final = (
     "dataflows/mapping.py",
     "dataflows/mouth.py",
     "dataflows/quantisation.py",
+    "dataflows/roster.py",
     "dataflows/smoothing.py",
     "dataflows/wire.py",
     "schemas/bulk.py",

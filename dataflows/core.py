@@ -69,6 +69,7 @@ from dataflows.layout import (
     P_FACE_THRESHOLD,
     PARTITION_STEP_US,
     POSE,
+    RECORD,
     RING,
     S_CONFIDENCE,
     S_SPEAKING,
@@ -199,7 +200,7 @@ def write_frame(r: int, reason: int, state: Any, output: Any, work: Any) -> None
     else:
         smooth(row["smoothing"], position, velocity, target, config, mouth, coefficients)
 
-    output.row[frame] = r
+    output.record[frame] = output.used[RECORD]
     output.tick[frame] = row["tick"]
     output.tick_us[frame] = instant
     for hop in range(N_HOPS):
@@ -357,6 +358,7 @@ def fuse(begin: int, end: int, batch: Any, state: Any, output: Any, work: Any) -
             continue
         if room - output.used[FRAMES] < row["most_ticks"]:
             return i
+        output.used[RECORD] = i
         modality = np.int64(batch.modality[i])
         stamps = batch.stamps[i]
         sequence = batch.sequence[i]
@@ -388,7 +390,10 @@ def fuse(begin: int, end: int, batch: Any, state: Any, output: Any, work: Any) -
 
 @compiled
 def end_session(r: int, end_us: int, state: Any, output: Any, work: Any) -> None:
-    """Close every tick of a session up to ``end_us`` and write its last counts. The output must have room."""
+    """Close every tick of a session up to ``end_us`` and write its last counts.
+
+    The output must have room, and say which record it is at.
+    """
     row = state.rows[r]
     while tick_us(row["t0_us"], row["tick"]) <= end_us:
         if not advance(r, END, end_us, state, output, work):

@@ -298,6 +298,7 @@ class Batch(NamedTuple):
 # fields of Output.used
 FRAMES: Final = 0
 ENTRIES: Final = 1
+RECORD: Final = 2
 # columns of Output.flags
 FLAG_DISCONTINUITY: Final = 0
 FLAG_FACE_LIVE: Final = 1
@@ -310,10 +311,10 @@ N_FLAGS: Final = 7
 
 
 class Output(NamedTuple):
-    """Frames and ledger counts that the core fills; ``used`` says how many of each."""
+    """Frames and ledger counts that the core fills; ``used`` says how many of each, and which record it is at."""
 
-    used: Int64s  # (2,) frames, ledger entries
-    row: Int64s  # (capacity,) the session's row
+    used: Int64s  # (3,) frames, ledger entries, the batch's record that is being taken
+    record: Int64s  # (capacity,) the record that closed the frame's tick: it names the session
     tick: Int64s  # (capacity,) sequence
     tick_us: Int64s  # (capacity,)
     hops: npt.NDArray[np.float32]  # (capacity, 2, N_HOPS) ms relative to the tick, by modality
@@ -334,8 +335,8 @@ class Output(NamedTuple):
 def new_output(capacity: int) -> Output:
     """Room for ``capacity`` frames and as many ledger entries."""
     return Output(
-        used=np.zeros(2, np.int64),
-        row=np.zeros(capacity, np.int64),
+        used=np.zeros(3, np.int64),
+        record=np.zeros(capacity, np.int64),
         tick=np.zeros(capacity, np.int64),
         tick_us=np.zeros(capacity, np.int64),
         hops=np.zeros((capacity, 2, N_HOPS), np.float32),

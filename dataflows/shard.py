@@ -9,7 +9,6 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import repeat
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -33,6 +32,7 @@ from dataflows.layout import (
     LEDGER_TICKS,
     LIFECYCLE,
     OUTCOMES,
+    RECORD,
     RING,
     ROW,
     SECOND_START,
@@ -48,10 +48,11 @@ from dataflows.layout import (
     new_output,
     new_state,
 )
+from dataflows.roster import Names, Roster
 from dataflows.wire import FrameEncoder, SignalDecoder
 from runtime.errors import RecoveryError
 from schemas.bulk import UNREADABLE as UNREADABLE_KIND
-from schemas.bulk import SignalBatch, varint
+from schemas.bulk import SignalBatch
 from schemas.codec import Codec
 from schemas.fusion_config import PARAMETERS, FusionConfig
 from schemas.records import LedgerEntry, SessionControl, SessionStarted, Signal
@@ -126,10 +127,11 @@ class Shard:
         self._lines = row_bytes(self._state)
         self._output = new_output(OUTPUT_FRAMES)
         self._work = core.workspace()
-        self._row_of: dict[bytes, int] = {}
+        self._roster = Roster(FIRST_CAPACITY)
+        self._sessions: list[bytes] = []
+        self._names = Names.of([])
+        # Of the batch that is being taken.
         self._session_of: list[bytes] = [b""] * FIRST_CAPACITY
-        self._suffix_of: list[bytes] = [b""] * FIRST_CAPACITY
-        # How a row's frames end: the session, as Avro writes it.
         self._free = list(range(FIRST_CAPACITY))
         self._leaving: list[int] = []
         # Rows of ended sessions that frames in the output still refer to.
@@ -137,7 +139,7 @@ class Shard:
     @property
     def sessions(self) -> int:
         """Sessions that have a row."""
-        return len(self._row_of)
+        return len(self._roster)
 
     def step(self, messages: Sequence[Message]) -> Step:
         """Take messages in offset order.
@@ -156,7 +158,8 @@ class Shard:
                 return result
             _, keys, values = zip(*messages, strict=True)
         result.taken = len(messages)
-        signals = self._decoder.read(values, keys)
+        signals, self._names = self._decoder.read(values, keys)
+        self._sessions = signals.sessions
         batch = layout.Batch(
             rows=np.full(len(messages), -1, np.int64),
             modality=signals.kind,
@@ -171,7 +174,7 @@ class Shard:
         for cut in (*sorted(signals.lifecycle), len(messages)):
             self._fuse(begin, cut, signals, batch, result)
             if cut < len(messages):
-                batch.outcomes[cut] = self._lifecycle(signals.lifecycle[cut], result)
+                batch.outcomes[cut] = self._lifecycle(cut, signals.lifecycle[cut], result)
                 begin = cut + 1
         self._empty_output(result)
         for i in sorted(signals.errors):
@@ -201,10 +204,9 @@ class Shard:
         """Run the core over the samples in [begin, end), which holds no lifecycle records."""
         if begin == end:
             return
-        found = map(self._row_of.get, signals.sessions[begin:end], repeat(-1))
-        batch.rows[begin:end] = np.fromiter(found, np.int64, end - begin)
+        self._roster.find(self._names, begin, end, batch.rows)
         # Many records of few sessions find their state in the caches anyway.
-        spread = end - begin <= len(self._row_of)
+        spread = end - begin <= len(self._roster)
         at = stop = begin
         while at < end:
             if at == stop:
@@ -224,10 +226,10 @@ class Shard:
             modality, sequence = MODALITIES[signals.kind[i]], int(signals.sequence[i])
             result.ledger.append(self._entry(session, modality, UNKNOWN_SESSION, at_us, sequence=sequence))
 
-    def _lifecycle(self, signal: Signal, result: Step) -> int:
+    def _lifecycle(self, record: int, signal: Signal, result: Step) -> int:
         """Start, steer or end a session; returns the outcome."""
         session = signal.session_id.encode()
-        row = self._row_of.get(session)
+        row = self._roster.get(session)
         instant = signal.captured_at_us
         if row is None and not isinstance(signal.payload, SessionStarted):
             entry = self._entry(signal.session_id, "", UNKNOWN_SESSION, instant, sequence=signal.sequence)
@@ -239,7 +241,8 @@ class Shard:
                 entry = self._entry(signal.session_id, "", INVALID, instant, sequence=signal.sequence, detail=detail)
                 result.ledger.append(entry)
                 return INVALID
-            row = self._row_of[session]
+            row = self._roster.get(session)
+            assert row is not None
         else:
             outcome = INVALID if not 0 <= instant < LATEST_US else USED
             if outcome == USED and isinstance(signal.payload, SessionStarted):
@@ -255,6 +258,7 @@ class Shard:
             self._state.rows[row]["reset_us"] = instant
         elif outcome == USED and not isinstance(signal.payload, SessionStarted):
             self._make_room(int(self._state.rows[row]["most_ticks"]), result)
+            self._output.used[RECORD] = record
             core.end_session(row, instant, self._state, self._output, self._work)
             self._release([row], "ended", result)
         self._free_silent(result)
@@ -277,9 +281,8 @@ class Shard:
         if not self._free:
             self._grow()
         r = heapq.heappop(self._free)
-        self._row_of[session] = r
+        self._roster.add(session, r)
         self._session_of[r] = session
-        self._suffix_of[r] = varint(len(session)) + session
         row = self._state.rows[r]
         self._state.rows[r] = np.zeros((), ROW)
         row["active"] = ACTIVE
@@ -317,7 +320,7 @@ class Shard:
         self._state = new
         self._lines = row_bytes(new)
         self._session_of += [b""] * (capacity - count)
-        self._suffix_of += [b""] * (capacity - count)
+        self._roster.resize(capacity)
 
     def _free_silent(self, result: Step) -> None:
         if self._state.partition[FREED] == 0:
@@ -333,22 +336,22 @@ class Shard:
         """Let sessions go. Their rows are free once the output, which names sessions by row, has been emptied."""
         for r in rows:
             self._state.rows[r]["active"] = layout.FREE
-            del self._row_of[self._session_of[r]]
+            self._roster.remove(self._session_of[r])
         self._leaving += rows
         result.freed[reason] = result.freed.get(reason, 0) + len(rows)
 
     def _make_room(self, frames: int, result: Step) -> None:
-        if OUTPUT_FRAMES - int(self._output.used.max()) < frames + 1:
+        if OUTPUT_FRAMES - int(self._output.used[:RECORD].max()) < frames + 1:
             self._empty_output(result)
 
     def _empty_output(self, result: Step) -> None:
         output = self._output
-        frames, entries = output.used.tolist()
+        frames, entries, _record = output.used.tolist()
         if frames:
-            rows = output.row[:frames].tolist()
-            sessions = map(self._session_of.__getitem__, rows)
+            # Objects that have just been made: a session's own would have to be fetched from memory.
+            sessions = map(self._sessions.__getitem__, output.record[:frames].tolist())
             flags = output.flags[:frames]
-            values = self._encoder.write(output, map(self._suffix_of.__getitem__, rows))
+            values = self._encoder.write(output, self._names)
             result.frames += zip(sessions, values, strict=True)
             counts = np.bincount(flags[:, FLAG_CLOSED_BY], minlength=len(CLOSED_BY)).tolist()
             for name, count in zip(CLOSED_BY, counts, strict=True):
@@ -371,7 +374,7 @@ class Shard:
                         )
         output.used[FRAMES] = output.used[ENTRIES] = 0
         for r in self._leaving:
-            self._session_of[r] = self._suffix_of[r] = b""
+            self._session_of[r] = b""
             heapq.heappush(self._free, r)
         self._leaving.clear()
 
@@ -401,7 +404,7 @@ class Shard:
     def open_counts(self) -> dict[tuple[str, str, str], int]:
         """What the ledger does not say yet: counts by session, modality and outcome since each one's last entry."""
         found = {}
-        for session, r in self._row_of.items():
+        for session, r in self._roster.items():
             for (modality, outcome), count in np.ndenumerate(self._state.rows[r]["counts"]):
                 if count:
                     found[session.decode(), MODALITIES[modality], OUTCOMES[outcome]] = int(count)
@@ -409,7 +412,7 @@ class Shard:
 
     def snapshot(self) -> bytes:
         """Everything that :meth:`restore` needs, as bytes that share nothing with this object."""
-        rows = np.array(sorted(self._row_of.values()), np.int64)
+        rows = np.array(self._roster.rows(), np.int64)
         sessions = [self._session_of[r] for r in rows.tolist()]
         header = {
             "version": SNAPSHOT_VERSION,
@@ -449,8 +452,7 @@ class Shard:
         state.rows[rows] = packed
         for r, session in zip(rows.tolist(), sessions, strict=True):
             shard._session_of[r] = session
-            shard._suffix_of[r] = varint(len(session)) + session
-            shard._row_of[session] = r
+            shard._roster.add(session, r)
         for modality, values, stamps in _rings(state):
             which, slot = _used_slots(rows, packed, modality)
             stamps[which, slot] = np.frombuffer(body.take(8 * layout.N_HOPS * len(which)), np.int64).reshape(

@@ -4,7 +4,7 @@ The layouts are those that :mod:`schemas.bulk` derives from the schemas, and wha
 be read with the same result; so this reads and writes exactly what fastavro does.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ from dataflows.layout import (
     Int64s,
     Output,
 )
+from dataflows.roster import Names
 from schemas.bulk import (
     ARRAY_LENGTHS,
     FACE_COLUMNS,
@@ -253,8 +254,8 @@ def count_others(data: Any, texts: Any, kinds: Any, keys: Any, key_ends: Any, ot
 
 
 @compiled
-def write_frames(output: Any, plan: Any, out: Any, ends: Any) -> None:
-    """Write the frames of ``output``, one behind the other but without their sessions; ``ends``: where each ends."""
+def write_frames(output: Any, plan: Any, names: Any, name_ends: Any, out: Any, ends: Any) -> None:
+    """Write the frames of ``output``, one behind the other; ``ends``: where each ends. ``names``: of the records."""
     at = 0
     for frame in range(output.used[FRAMES]):
         put(plan.blank[: plan.instant_at], out, at)
@@ -277,6 +278,11 @@ def write_frames(output: Any, plan: Any, out: Any, ends: Any) -> None:
             out[flags + j] = output.flags[frame, j]
         out[flags + FLAGS_BEHIND] = output.flags[frame, FLAG_MAPPING] << 1  # an enumeration's index is zigzag, too
         at = write_varint(output.tick[frame], out, base + len(plan.blank))
+        record = output.record[frame]
+        name = names[name_ends[record - 1] if record > 0 else 0 : name_ends[record]]
+        at = write_varint(len(name), out, at)
+        put(name, out, at)
+        at += len(name)
         ends[frame] = at
 
 
@@ -327,8 +333,8 @@ class SignalDecoder:
         self._faces = np.zeros((0, F_WIDTH), np.float32)
         self._speeches = np.zeros((0, S_WIDTH), np.float32)
 
-    def read(self, values: Sequence[bytes | None], keys: Sequence[bytes]) -> SignalBatch:
-        """Decode ``values``; nothing raises: what cannot be read says so.
+    def read(self, values: Sequence[bytes | None], keys: Sequence[bytes]) -> tuple[SignalBatch, Names]:
+        """Decode ``values``; nothing raises: what cannot be read says so. Besides, the sessions once more, joined.
 
         ``keys``: the records' keys, which name the same sessions as the values do, or should: what the value says
         counts.
@@ -350,21 +356,22 @@ class SignalDecoder:
         raw = (self._faces.view(np.uint8), self._speeches.view(np.uint8))
         data = np.frombuffer(joined, np.uint8)
         used = read_signals(data, ends, self._plans, self._tags, batch, raw, texts)
-        key_ends = np.fromiter(map(len, keys), np.int64, count).cumsum()
         other = np.zeros(count, np.uint8)
         sessions = list(keys)  # objects that exist: to make them anew took a tenth of the time
-        if count_others(data, texts, kind, np.frombuffer(b"".join(keys), np.uint8), key_ends, other):
+        names = Names.of(sessions)
+        named_otherwise = count_others(data, texts, kind, names.data, names.ends, other) > 0
+        if named_otherwise:
             for i in np.flatnonzero(other).tolist():
                 start, stop = texts[:, i].tolist()
                 sessions[i] = joined[start:stop]
         signals = SignalBatch(kind, stamps, sequence, place, self._faces, self._speeches, sessions)
         others = np.flatnonzero(kind == UNREADABLE).tolist()
         if others:
-            self._merge(signals, others, self._singly.read([values[i] for i in others]), used)
-        return signals
+            named_otherwise |= self._merge(signals, others, self._singly.read([values[i] for i in others]), used)
+        return signals, Names.of(sessions) if named_otherwise else names
 
-    def _merge(self, signals: SignalBatch, others: list[int], found: SignalBatch, used: tuple[int, int]) -> None:
-        """Put the signals that were read elsewhere to their places ``others``."""
+    def _merge(self, signals: SignalBatch, others: list[int], found: SignalBatch, used: tuple[int, int]) -> bool:
+        """Put the signals that were read elsewhere to their places ``others``; True if keys named other sessions."""
         signals.kind[others] = found.kind
         signals.stamps[others] = found.stamps
         signals.sequence[others] = found.sequence
@@ -372,10 +379,12 @@ class SignalDecoder:
         signals.place[others] = found.place + first[found.kind]
         signals.faces[used[0] : used[0] + len(found.faces)] = found.faces
         signals.speeches[used[1] : used[1] + len(found.speeches)] = found.speeches
+        named_otherwise = found.sessions != [signals.sessions[i] for i in others]
         for i, session in zip(others, found.sessions, strict=True):
             signals.sessions[i] = session
         signals.lifecycle = {others[i]: signal for i, signal in found.lifecycle.items()}
         signals.errors = {others[i]: error for i, error in found.errors.items()}
+        return named_otherwise
 
 
 class FrameEncoder:
@@ -405,17 +414,19 @@ class FrameEncoder:
         self._out = np.zeros(0, np.uint8)
         self._ends = np.zeros(0, np.int64)
 
-    def write(self, output: Output, suffixes: Iterable[bytes]) -> list[bytes]:
-        """The values of the frames in ``output``; ``suffixes``: their sessions as :func:`schemas.bulk.varint` and text.
+    def write(self, output: Output, names: Names) -> list[bytes]:
+        """The values of the frames in ``output``; ``names``: the sessions of the batch's records.
 
         Instants must lie in [-2⁶¹, 2⁶¹), as the rules' do.
         """
-        capacity = len(output.tick)
-        if len(self._ends) < capacity:
-            self._out = np.zeros(capacity * (len(self._plan.blank) + 2 * VARINT_BYTES), np.uint8)
-            self._ends = np.zeros(capacity, np.int64)
-        write_frames(output, self._plan, self._out, self._ends)
         frames = int(output.used[FRAMES])
+        lengths = np.diff(names.ends, prepend=0)[output.record[:frames]]
+        room = frames * (len(self._plan.blank) + 3 * VARINT_BYTES) + int(lengths.sum())
+        if len(self._out) < room:
+            self._out = np.zeros(2 * room, np.uint8)
+        if len(self._ends) < frames:
+            self._ends = np.zeros(len(output.tick), np.int64)
+        write_frames(output, self._plan, names.data, names.ends, self._out, self._ends)
         ends = self._ends[:frames].tolist()
         blob = self._out[: ends[-1] if ends else 0].tobytes()
-        return [blob[begin:end] + suffix for begin, end, suffix in zip([0, *ends[:-1]], ends, suffixes, strict=True)]
+        return [blob[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]

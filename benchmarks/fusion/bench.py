@@ -1,5 +1,6 @@
 """The whole comparison: which runs are made, and what they say together."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,22 +37,24 @@ class Plan:
 
     sizes: Sequence[int] = (100, REFERENCE, 10_000)
     """Sessions of each recorded log."""
-    seconds: int = 40
-    """Length of the log of a thousand sessions; fewer sessions are recorded for longer, more for less."""
+    seconds: int = 10
+    """Length of every session: as long at every size, so that starts and ends weigh the same."""
+    session_seconds: int = 30_000
+    """That a recorded log holds at least: few sessions are followed by others until it does."""
     repeats: int = 3
     live_sessions: int = 1_000
     live_seconds: float = 20.0
     peers: Sequence[str] = PEERS
     peer_sessions: int = 200
     peer_seconds: int = 30
-    bytewax_wait_s: float = 10.0
+    bytewax_wait_s: float = 120.0
     """Long enough that Bytewax loses nothing."""
 
     def quick(self) -> "Plan":
         """A few seconds of everything: shows that it works, and roughly how it stands."""
         return replace(
-            self, sizes=(20, 100), seconds=10, repeats=1, live_sessions=50, live_seconds=4.0, peer_sessions=20,
-            peer_seconds=6,
+            self, sizes=(20, 100), session_seconds=2_000, repeats=1, live_sessions=50, live_seconds=4.0,
+            peer_sessions=20, peer_seconds=6,
         )  # fmt: skip
 
     def changed(self, changes: Mapping[str, Any]) -> "Plan":
@@ -65,7 +68,8 @@ class Plan:
 
     def log(self, sessions: int) -> RecordedLog:
         """The recorded log of this many sessions."""
-        return RecordedLog(sessions, max(4, round(self.seconds * (self.reference / sessions) ** 0.5)))
+        generations = max(1, math.ceil(self.session_seconds / (sessions * self.seconds)))
+        return RecordedLog(sessions, self.seconds, generations=generations)
 
 
 @dataclass(frozen=True)
@@ -172,7 +176,7 @@ def measure(settings: Settings, plan: Plan, progress: Progress) -> Results:
             log = plan.log(size)
             recorded[size] = []
             for number in range(1, plan.repeats + 1):
-                progress(f"ours: {size:,} sessions of {log.seconds} s, flat out, {number} of {plan.repeats}")
+                progress(f"ours: {log.generations} x {size:,} sessions, flat out, {number} of {plan.repeats}")
                 run = _complete(ours, settings, log, directory)
                 recorded[size].append(run)
                 if size == plan.reference:

@@ -117,7 +117,7 @@ def run_recorded(
             reader = FrameReader()
             read_frames(own, reader.take)
             frames = reader.frames()
-            missing = frames.missing(log.sessions, log.frames_a_session)
+            missing = frames.missing(log.everyone, log.frames_a_session)
         elif missing < 0:
             raise CandidateError(f"{contestant.title} wrote {-missing} frames too many")
     last = course[-1]

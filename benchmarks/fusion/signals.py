@@ -229,20 +229,27 @@ class Slice:
 
 @dataclass(frozen=True)
 class RecordedLog:
-    """``sessions`` sessions of ``seconds`` seconds, all at the same event time, as a log.
+    """``sessions`` sessions of ``seconds`` seconds at the same event time, and so on by ``generations``, as a log.
 
-    Pictures are taken exactly at the ticks and voices stay as they are, so that interpolation at a tick, and the
-    newest value in a window that ends with the tick, are the same. Every instant's records come in another order.
+    When a generation has ended the next one starts, with new sessions. Pictures are taken exactly at the ticks and
+    voices stay as they are, so that interpolation at a tick, and the newest value in a window that ends with the tick,
+    are the same. Every instant's records come in another order.
     """
 
     sessions: int
     seconds: int
     seed: int = 7
+    generations: int = 1
+
+    @property
+    def everyone(self) -> int:
+        """Sessions of all generations."""
+        return self.sessions * self.generations
 
     @property
     def frames(self) -> int:
         """Frames that come out."""
-        return self.sessions * self.frames_a_session
+        return self.everyone * self.frames_a_session
 
     @property
     def frames_a_session(self) -> int:
@@ -251,11 +258,11 @@ class RecordedLog:
     @property
     def signals(self) -> int:
         """Records in the log."""
-        return self.sessions * (self.seconds * (FACE_HZ + SPEECH_HZ) + 2)
+        return self.everyone * (self.seconds * (FACE_HZ + SPEECH_HZ) + 2)
 
     @property
     def session_seconds(self) -> int:
-        return self.sessions * self.seconds
+        return self.everyone * self.seconds
 
     @cached_property
     def _patterns(self) -> Patterns:
@@ -264,7 +271,12 @@ class RecordedLog:
     def slices(self) -> Iterator[Slice]:
         """The log from its start to its end."""
         rng = np.random.default_rng(self.seed + 2)
-        ids = session_ids(self.sessions)
+        ids = session_ids(self.everyone)
+        for generation in range(self.generations):
+            mine = ids[generation * self.sessions : (generation + 1) * self.sessions]
+            yield from self._generation(mine, ORIGIN_US + generation * (self.seconds + 1) * US, rng)
+
+    def _generation(self, ids: list[str], origin_us: int, rng: np.random.Generator) -> Iterator[Slice]:
         keys = np.array([key.encode() for key in ids], dtype=object)
         id_bytes = np.frombuffer("".join(ids).encode(), np.uint8).reshape(self.sessions, -1)
         first_face = rng.integers(0, FACE_VARIANTS, self.sessions)
@@ -280,9 +292,9 @@ class RecordedLog:
             return Slice(keys[order].tolist(), values)
 
         patterns = self._patterns
-        yield made(patterns.start, ORIGIN_US, zeros, 0)
-        ticks = [(ORIGIN_US + k * US // FACE_HZ, 1, k) for k in range(self.frames_a_session)]
-        hops = [(ORIGIN_US + h * HOP_US, 0, h) for h in range(self.seconds * SPEECH_HZ)]
+        yield made(patterns.start, origin_us, zeros, 0)
+        ticks = [(origin_us + k * US // FACE_HZ, 1, k) for k in range(self.frames_a_session)]
+        hops = [(origin_us + h * HOP_US, 0, h) for h in range(self.seconds * SPEECH_HZ)]
         for captured, is_face, number in sorted(ticks + hops):
             if is_face:
                 variants = (first_face + number) % FACE_VARIANTS

@@ -221,7 +221,7 @@ def test_a_late_reset_begins_at_the_oldest_open_tick() -> None:
     signals = [start(), *resting(3.0)]
     shard = Shard(0, 1)
     step = shard.step(messages([*signals, reset("talk", START_US + 10)]))
-    row = shard._state.rows[shard._row_of[b"talk"]]
+    row = shard._state.rows[shard._roster.get(b"talk")]
     assert (row["learned"], row["reset_us"]) == (30, START_US + 10)
     after = resting(0.5, start_us=START_US + 3_000_000, first=90)
     shard.step(messages(after, first_offset=len(signals) + 1))

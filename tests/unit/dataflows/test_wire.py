@@ -1,5 +1,6 @@
 """Compiled reading and writing give what the bulk codec and fastavro give, record by record."""
 
+from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 
 from dataflows import layout
 from dataflows.layout import FRAMES
+from dataflows.roster import Names
 from dataflows.wire import FrameEncoder, SignalDecoder
-from schemas.bulk import FACE, SPEECH, SignalBatch, SignalBatchReader, varint
+from schemas.bulk import FACE, SPEECH, SignalBatch, SignalBatchReader
 from schemas.codec import Codec
 from schemas.records import AvatarFrame
 from tests.support.signals import START_US
@@ -17,7 +19,10 @@ from tests.unit.schemas.test_bulk import CODECS, damaged, random_signal
 BATCH = 500
 
 
-def assert_equal(found: SignalBatch, expected: SignalBatch) -> None:
+def assert_equal(read: tuple[SignalBatch, Names], expected: SignalBatch) -> None:
+    found, names = read
+    ends = [0, *names.ends.tolist()]
+    assert [names.data[a:b].tobytes() for a, b in pairwise(ends)] == expected.sessions
     for name in ("kind", "stamps", "sequence"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
     assert found.sessions == expected.sessions
@@ -44,7 +49,7 @@ def test_reads_what_the_bulk_codec_reads(codec: Codec, seed: int) -> None:
     keys = list(expected.sessions)
     assert_equal(decoder.read(values, keys), expected)
     assert_equal(decoder.read(values[:5], keys[:5]), SignalBatchReader(codec).read(values[:5]))
-    assert decoder.read([], []).sessions == []
+    assert decoder.read([], [])[0].sessions == []
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -70,8 +75,10 @@ def test_writes_what_fastavro_writes() -> None:
     output.tick[:] = np.arange(64) ** 6
     output.tick_us[:] = rng.integers(0, layout.LATEST_US, 64)
     output.tick_us[:4] = [0, 63, START_US, layout.LATEST_US - 1]
-    sessions = [b"s" * (i + 1) for i in range(count)]
-    values = FrameEncoder(codec).write(output, [varint(len(session)) + session for session in sessions])
+    records = [b"s" * i for i in range(70)]
+    output.record[:] = rng.integers(0, len(records), 64)
+    sessions = [records[i] for i in output.record[:count].tolist()]
+    values = FrameEncoder(codec).write(output, Names.of(records))
     for i, (value, session) in enumerate(zip(values, sessions, strict=True)):
         frame = codec.decode(AvatarFrame, value)
         assert codec.encode(frame) == value

@@ -46,10 +46,12 @@ def test_the_keys_of_the_benchmark(results):
     assert keys["cpu_s_per_million_signals"] == pytest.approx(4.54, abs=0.01)
 
 
-def test_the_log_of_fewer_sessions_is_longer():
+def test_sessions_are_as_long_at_every_size_and_few_are_followed_by_others():
     plan = Plan()
     assert plan.reference == 1_000
-    assert [plan.log(size).seconds for size in plan.sizes] == [126, 40, 13]
+    logs = [plan.log(size) for size in plan.sizes]
+    assert [(log.seconds, log.generations) for log in logs] == [(10, 30), (10, 3), (10, 1)]
+    assert [log.session_seconds for log in logs] == [30_000, 30_000, 100_000]
 
 
 def test_table_page_and_picture(results, tmp_path):

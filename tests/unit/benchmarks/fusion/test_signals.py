@@ -63,3 +63,17 @@ def test_the_same_seed_gives_the_same_bytes():
         return sha.hexdigest()
 
     assert digest(1) == digest(1) != digest(2)
+
+
+def test_a_generation_follows_when_the_one_before_has_ended():
+    log, codec = RecordedLog(2, 1, generations=3), Codec()
+    records = [codec.decode(Signal, value) for piece in log.slices() for value in piece.values]
+    assert len(records) == log.signals == 3 * RecordedLog(2, 1).signals
+    assert (log.everyone, log.frames, log.session_seconds) == (6, 180, 6)
+    spans = {}
+    for signal in records:
+        spans.setdefault(signal.session_id, []).append(signal.captured_at_us)
+    assert len(spans) == 6
+    firsts = sorted({min(instants) for instants in spans.values()})
+    assert firsts == [ORIGIN_US + generation * 2_000_000 for generation in range(3)]
+    assert all(signal.captured_at_us >= records[i - 1].captured_at_us for i, signal in enumerate(records) if i)

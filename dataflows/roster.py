@@ -51,10 +51,11 @@ class Table(NamedTuple):
 @compiled
 def fingerprint(data: Any, begin: int, end: int, seed: int) -> int:
     """31 bits of a name's hash."""
-    h = seed
+    h: Any = seed
     for byte in data[begin:end]:
         h = ((h ^ np.int64(byte)) * PRIME) & WORD
-    return (h ^ (h >> 16)) & FINGERPRINT
+    found: int = (h ^ (h >> 16)) & FINGERPRINT
+    return found
 
 
 @compiled

@@ -11,6 +11,7 @@ from inference_workers import models
 from inference_workers.engines.embedded_speech import EmbeddedSpeech
 from inference_workers.engines.protocols import VisemeEngine
 from inference_workers.engines.silero_vad import SileroVad
+from inference_workers.engines.viseme_network import VisemeNetwork
 from inference_workers.evaluation import alignment, hearing, timed_labels
 from inference_workers.evaluation import speech as emotions
 from inference_workers.evaluation import viseme as visemes
@@ -113,9 +114,7 @@ def evaluate_visemes(  # noqa: PLR0917 - what the command line gives
 
 def viseme_engine(settings: Settings, name: str) -> VisemeEngine:
     """The engine of that name, loaded."""
-    del settings
-    assert name == "spectral"
-    return SpectralVisemes()
+    return VisemeNetwork(models.locate(settings, "viseme")) if name == "network" else SpectralVisemes()
 
 
 def _labelled(folder: Path, sentence: str | None, limit: int | None, progress: Progress) -> Sequence[Timed]:
@@ -159,19 +158,19 @@ def _heard(
 
 
 def _show_visemes(found: Mapping[str, visemes.VisemeScores], console: Console) -> None:
-    table = _table("engine", "recordings", "frames", "accuracy", "while speaking", "UAR", "offset", "accuracy there")
+    table = _table("engine", "recordings", "hops", "accuracy", "while speaking", "at their ends", "UAR", "offset")
     for name, scores in found.items():
         table.add_row(
-            name, f"{scores.recordings:,}", f"{scores.now.n:,}", f"{scores.now.accuracy:.3f}",
-            f"{scores.spoken_accuracy:.3f}", f"{scores.now.uar:.3f}", f"{scores.late_ms:+.0f} ms",
-            f"{scores.then.accuracy:.3f}",
+            name, f"{scores.recordings:,}", f"{scores.middle.n:,}", f"{scores.middle.accuracy:.3f}",
+            f"{scores.spoken_accuracy:.3f}", f"{scores.end.accuracy:.3f}", f"{scores.middle.uar:.3f}",
+            f"{scores.late_ms:+.0f} ms",
         )  # fmt: skip
     console.print(table)
     console.print("\nrecall by viseme")
-    classes = next(iter(found.values())).now.recalls
+    classes = next(iter(found.values())).middle.recalls
     recalls = _table("engine", *classes)
     for name, scores in found.items():
-        recalls.add_row(name, *(f"{scores.now.recalls[each]:.2f}" for each in classes))
+        recalls.add_row(name, *(f"{scores.middle.recalls[each]:.2f}" for each in classes))
     console.print(recalls)
 
 

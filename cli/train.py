@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from runtime.errors import PrerequisiteError
+from runtime.errors import PrerequisiteError, SettingsError
 
 app = typer.Typer(help="Train models: ours anew, or your own on your data.", no_args_is_help=True)
 
@@ -114,3 +114,35 @@ def speech(
     speech_emotion.main(
         ["--data", str(data), "--out", str(out), "--seed", str(seed), "--variations", str(variations), *others]
     )
+
+
+@app.command()
+def viseme(  # noqa: PLR0917 - options, given by name
+    out: Annotated[Path, typer.Option(help="Folder for viseme.onnx, its card and checkpoints.", file_okay=False)],
+    utterances: Annotated[int, typer.Option(help="So many are synthesised.", min=10)] = 1_800,
+    variations: Annotated[int, typer.Option(help="Of each utterance.", min=1)] = 1,
+    epochs: Annotated[int, typer.Option(min=1)] = 12,
+    look_ahead_ms: Annotated[
+        int, typer.Option(help="How long before the end of the sound the answer is for: 0, 10, 20, 30, 40 or 60.")
+    ] = 20,
+    seed: Seed = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what an interrupted run left in OUT.")] = False,
+) -> None:
+    """The network for visemes, on speech that espeak-ng speaks: no data of yours is needed. Minutes on one core."""
+    try:
+        from inference_workers.training import viseme_pipeline as making  # noqa: PLC0415
+    except ImportError as error:
+        raise PrerequisiteError(f"training needs the extra: pip install 'affectstream[train]' ({error})") from error
+    from cli.sample import MANIFEST  # noqa: PLC0415
+    from runtime.assets import fetch, load_manifest, log_progress  # noqa: PLC0415
+    from runtime.settings import Settings  # noqa: PLC0415
+
+    if look_ahead_ms not in making.LOOK_AHEADS_MS:
+        raise SettingsError(f"--look-ahead-ms {look_ahead_ms}: one of {', '.join(map(str, making.LOOK_AHEADS_MS))}")
+    if not resume and (out / "examples.npz").exists():
+        raise PrerequisiteError(f"{out} holds a training already: go on with --resume, or give another folder")
+    tools = Settings.from_env(os.environ).cache_dir / "tools"
+    synthesiser = fetch(load_manifest(MANIFEST)["espeak_ng"], tools, log_progress)
+    recipe = making.Recipe(utterances, variations, epochs, seed, look_ahead_ms)
+    made = making.make(synthesiser, out, recipe, f"affectstream {shlex.join(sys.argv[1:])}", progress)
+    typer.echo(f"{made.path}: {made.bytes} bytes, sha256 {made.sha256}")

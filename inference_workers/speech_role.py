@@ -3,7 +3,6 @@
 from inference_workers import models
 from inference_workers.engines.choice import speech_engine
 from inference_workers.speech.processor import SpeechProcessor
-from inference_workers.speech.viseme import SpectralVisemes
 from inference_workers.worker import Worker
 from runtime.lifecycle import Role
 from schemas.records import AudioChunk
@@ -16,14 +15,18 @@ def run(role: Role) -> None:
 
     One process uses one core: more workers are more instances (``AFFECTSTREAM_INSTANCE``), which share the partitions.
     """
-    from inference_workers.engines.silero_vad import SileroVad  # noqa: PLC0415 - loads ONNX Runtime: this role's only
+    # These load ONNX Runtime, which no other role needs.
+    from inference_workers.engines.silero_vad import SileroVad  # noqa: PLC0415
+    from inference_workers.engines.viseme_network import VisemeNetwork  # noqa: PLC0415
 
     detector = SileroVad(models.locate(role.settings, "silero_vad"))
+    visemes = VisemeNetwork(models.locate(role.settings, "viseme"))
     detector.warm_up()
+    visemes.warm_up()
     engine = speech_engine(role.settings, role.clock, role.metrics)
     Worker(
         role,
-        SpeechProcessor(engine, detector, SpectralVisemes(), role.metrics),
+        SpeechProcessor(engine, detector, visemes, role.metrics),
         topic=MEDIA_AUDIO,
         record_type=AudioChunk,
         stage=Stage.SPEECH_WORKER,

@@ -39,10 +39,11 @@ class EmbeddedSpeech:
         features = np.stack([emotion_features(window) for window in windows])
         (probabilities,) = self._session.run(None, {"features": features})
         voiced = features[:, VOICED_SHARE].tolist()
-        return [_answer(tuple(row), share) for row, share in zip(probabilities.tolist(), voiced, strict=True)]
+        return [answer_of(tuple(row), share) for row, share in zip(probabilities.tolist(), voiced, strict=True)]
 
 
-def _answer(probabilities: tuple[float, ...], voiced: float) -> SpeechEmotion:
+def answer_of(probabilities: tuple[float, ...], voiced: float) -> SpeechEmotion:
+    """The model's probabilities for a window (speech.emotion.CLASSES), of which a share is voiced, as an answer."""
     scores, unknown = emotion.scores_from(probabilities)
     affect = of_scores(scores)
     return SpeechEmotion(

@@ -13,6 +13,8 @@ from inference_workers.speech.phones import UNLABELLED, Segment, labels_at
 from schemas.vocabulary import VISEMES
 
 SHIFTS_MS: Final = tuple(range(-120, 205, 5))
+MIDDLE_MS: Final = 20
+"""Of a hop, before its end."""
 SILENCE: Final = VISEMES.index("sil")
 
 
@@ -20,34 +22,35 @@ SILENCE: Final = VISEMES.index("sil")
 class VisemeScores:
     """What came of a set of recordings.
 
-    A frame is a published hop; its own instant is its end, which fusion takes it for. ``late_ms`` is how much earlier
-    the labels are that the answers fit best: 0 if the mouth moves with the voice, positive if it lags.
+    A frame is a published hop; it is about the 40 ms that end at its instant. ``late_ms`` is how much before that
+    instant, for which fusion takes it, the labels lie that the answers fit best: 0 if the mouth moves with the voice,
+    positive if it lags.
     """
 
     recordings: int
-    now: Scores
-    """Against the labels of the frames' own instants."""
-    then: Scores
-    """Against the labels ``late_ms`` before."""
+    middle: Scores
+    """Against the labels in the middle of the hops."""
+    end: Scores
+    """Against the labels at their ends."""
     late_ms: float
 
     @property
     def spoken_accuracy(self) -> float:
-        """Accuracy over frames whose label is not silence, at their own instants."""
-        rows = np.delete(self.now.table, SILENCE, axis=0)
-        return float(np.delete(np.diag(self.now.table), SILENCE).sum() / max(1, rows.sum()))
+        """Accuracy over hops in whose middle is not silence."""
+        rows = np.delete(self.middle.table, SILENCE, axis=0)
+        return float(np.delete(np.diag(self.middle.table), SILENCE).sum() / max(1, rows.sum()))
 
     def keys(self) -> dict[str, Any]:
         """For ``--json``."""
         return {
             "recordings": self.recordings,
-            "n": self.now.n,
-            "accuracy": round(self.now.accuracy, 4),
+            "n": self.middle.n,
+            "accuracy": round(self.middle.accuracy, 4),
             "offset_ms": self.late_ms,
-            "accuracy_at_offset": round(self.then.accuracy, 4),
             "accuracy_spoken": round(self.spoken_accuracy, 4),
-            "uar": round(self.now.uar, 4),
-            "per_class": {name: round(value, 4) for name, value in self.now.recalls.items()},
+            "accuracy_at_end": round(self.end.accuracy, 4),
+            "uar": round(self.middle.uar, 4),
+            "per_class": {name: round(value, 4) for name, value in self.middle.recalls.items()},
         }
 
 
@@ -64,8 +67,8 @@ def score(heard: Mapping[str, Sequence[Heard]], truth: Mapping[str, Sequence[Seg
     answers = weights.argmax(axis=1)
     return VisemeScores(
         len(truth),
-        now=_scores(shifted[SHIFTS_MS.index(0)], answers),
-        then=_scores(shifted[best], answers),
+        middle=_scores(shifted[SHIFTS_MS.index(MIDDLE_MS)], answers),
+        end=_scores(shifted[SHIFTS_MS.index(0)], answers),
         late_ms=_vertex(fits, best),
     )
 

@@ -50,3 +50,19 @@ def with_noise(samples: NDArray[np.float64], snr_db: float, random: np.random.Ge
     power = float(np.mean(samples**2)) / float(np.mean(noise**2))
     mixed: NDArray[np.float64] = samples + noise * np.sqrt(power * 10.0 ** (-snr_db / 10.0))
     return mixed
+
+
+def equalised(samples: NDArray[np.float64], decibel: float, random: np.random.Generator) -> NDArray[np.float64]:
+    """Through a random smooth frequency response of up to ``decibel`` up or down: other throats and microphones."""
+    spectrum = np.fft.rfft(samples)
+    knots = random.uniform(-decibel, decibel, 9)
+    gain = np.interp(np.linspace(0.0, 1.0, len(spectrum)) ** 0.5, np.linspace(0.0, 1.0, len(knots)), knots)
+    return np.fft.irfft(spectrum * 10.0 ** (gain / 20.0), len(samples))
+
+
+def band_limited(samples: NDArray[np.float64], low_hz: float, high_hz: float) -> NDArray[np.float64]:
+    """Without what lies outside two frequencies, each side falling by 40 dB within half an octave: a line, a codec."""
+    spectrum = np.fft.rfft(samples)
+    octaves = np.log2(np.fft.rfftfreq(len(samples), 1.0 / SAMPLE_RATE_HZ) + 1e-3)
+    outside = np.maximum(np.log2(low_hz) - octaves, octaves - np.log2(high_hz)).clip(0.0, 0.5)
+    return np.fft.irfft(spectrum * 10.0 ** (-80.0 * outside / 20.0), len(samples))

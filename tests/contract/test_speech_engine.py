@@ -7,6 +7,7 @@ from inference_workers import models
 from inference_workers.engines.embedded_speech import EmbeddedSpeech
 from inference_workers.engines.protocols import SpeechEngine, VisemeEngine
 from inference_workers.engines.silero_vad import SileroVad
+from inference_workers.engines.viseme_network import VisemeNetwork
 from inference_workers.speech.vad import CONTEXT, STATE, WINDOW, VoiceDetector
 from inference_workers.speech.viseme import SPAN, SpectralVisemes
 from runtime.settings import Settings
@@ -72,10 +73,12 @@ def test_a_detector_gives_a_probability_and_a_state_a_window(detector, sessions)
     assert np.abs(states).max() > 0.0
 
 
-@pytest.fixture(params=["spectral"])
+@pytest.fixture(params=["network", "spectral"])
 def visemes(request) -> VisemeEngine:
-    assert request.param == "spectral"
-    return SpectralVisemes()
+    if request.param == "spectral":
+        return SpectralVisemes()
+    with required():
+        return VisemeNetwork(models.locate(Settings(cache_dir=cache_dir()), "viseme"))
 
 
 def told(visemes, hops, sessions=1):
@@ -108,3 +111,11 @@ def test_visemes_of_a_session_do_not_depend_on_the_others(visemes):
     for (one,), many in zip(alone, together, strict=True):
         for other in many:
             np.testing.assert_allclose(other, one, atol=1e-9)
+
+
+def test_the_network_gives_a_session_the_same_bits_in_any_batch():
+    with required():
+        network = VisemeNetwork(models.locate(Settings(cache_dir=cache_dir()), "viseme"))
+    alone, together = told(network, HOPS), told(network, HOPS, sessions=33)
+    for (one,), many in zip(alone, together, strict=True):
+        assert set(many) == {one}

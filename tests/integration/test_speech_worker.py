@@ -30,7 +30,7 @@ T0 = 1_800_000_000_013_000
 @pytest.fixture(scope="module", autouse=True)
 def _models() -> None:
     with required():
-        for name in ("silero_vad", "speech_emotion"):
+        for name in ("silero_vad", "speech_emotion", "viseme"):
             models.locate(Settings(cache_dir=cache_dir()), name)
 
 

@@ -7,7 +7,7 @@ import json
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -15,6 +15,10 @@ from rich.console import Console
 app = typer.Typer(help="How well the engines answer, on labelled data.", no_args_is_help=True)
 
 _console = Console(stderr=True, highlight=False)
+
+PUBLIC_TEST: Final = Path("../shared/data/fer2013/PublicTest.tar.gz")
+EMODB: Final = Path("../shared/data/emodb")
+"""Where a development machine has labelled data."""
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
 
@@ -34,6 +38,7 @@ class FaceEmotionName(StrEnum):
 class VisemeEngineName(StrEnum):
     """Engines that read visemes."""
 
+    NETWORK = "network"
     SPECTRAL = "spectral"
 
 
@@ -98,7 +103,9 @@ def viseme(
 ) -> None:
     """Visemes of recordings, hop by hop as the worker publishes them: share that is right, and how late they are.
 
-    JSON has the figures of the first engine, and each engine's under "engines".
+    A hop is right if its best viseme is the one in the middle of its 40 ms. The offset is how long before the hop's
+    end, for which fusion takes it, the speech lies that it fits best. JSON has the figures of the first engine, and
+    each engine's under "engines".
     """
     from cli.speech_evaluation import evaluate_visemes  # noqa: PLC0415
     from runtime.settings import Settings  # noqa: PLC0415
@@ -163,5 +170,33 @@ def face(  # noqa: PLR0917 - options, given by name
         console=Console(),
         progress=progress,
     )
+    if as_json:
+        typer.echo(json.dumps(found))
+
+
+@app.command()
+def fusion(
+    faces: Annotated[
+        Path, typer.Option(help="Pictures in folders named as emotions, or a tar file of such folders.")
+    ] = PUBLIC_TEST,
+    speech: Annotated[Path, typer.Option(help="Clips as for `eval speech`.", file_okay=False)] = EMODB,
+    limit: Annotated[
+        int | None, typer.Option(help="So many of the utterances, spread evenly.", min=6, show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Whether fusing pays: UAR of face, of speech and of both, as either gets worse. Minutes.
+
+    Faces and utterances of the same emotion are paired across people: nobody's face and voice belong together. Speakers
+    that the speech model knows are answered by models trained here without them.
+    """
+    from cli.fusion_evaluation import evaluate_fusion  # noqa: PLC0415
+    from runtime.errors import PrerequisiteError  # noqa: PLC0415
+    from runtime.settings import Settings  # noqa: PLC0415
+
+    for option, path in (("--faces", faces), ("--speech", speech)):
+        if not path.exists():
+            raise PrerequisiteError(f"{path} is not there: say with {option} where labelled data lies")
+    found = evaluate_fusion(Settings.from_env(os.environ), faces, speech, limit, Console(), progress)
     if as_json:
         typer.echo(json.dumps(found))

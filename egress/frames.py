@@ -23,7 +23,7 @@ _CONTINUED: Final = 0x8080808080808080
 VARINT_BYTES: Final = 4
 """A frame's number in Avro has no more: that is 51 days of 30 a second. Later ones are decoded."""
 LONGEST_NAME: Final = 63
-"""So that its length takes one byte; an edge's session ids have 24."""
+"""So that its length takes one byte; an edge's session ids have 36."""
 
 
 class Frame(Protocol):

@@ -4,6 +4,7 @@ from typing import Final
 
 import cv2
 import numpy as np
+import simplejpeg
 
 from inference_workers.engines.protocols import Picture
 
@@ -12,6 +13,9 @@ MAX_PIXELS: Final = 4_000_000
 
 REDUCE_ABOVE: Final = 1_600
 """Pictures longer than this are decoded at half size: faces stay large enough, at a third of the time."""
+
+HARMLESS: Final = "extraneous bytes before marker"
+"""A warning of the decoder that cameras' own JPEGs give: the picture is whole."""
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 _FRAME_MARKERS: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -46,14 +50,28 @@ def jpeg_size(data: bytes) -> tuple[int, int]:
 def decode(data: bytes) -> Picture:
     """The picture, blue-green-red, without regard to an orientation tag; raises UndecodableError.
 
-    The decoder would fill what is missing of a truncated picture with grey: that counts as undecodable here.
+    The decoder would fill what is missing or damaged of a picture with grey: that counts as undecodable here.
     """
     width, height = jpeg_size(data)
     if width < 1 or height < 1 or width * height > MAX_PIXELS:
         raise UndecodableError(f"{width} x {height} pixels: at most {MAX_PIXELS} are accepted")
     if _END not in data[-32:]:
         raise UndecodableError("truncated: the end marker is missing")
-    flags = cv2.IMREAD_REDUCED_COLOR_2 if max(width, height) > REDUCE_ABOVE else cv2.IMREAD_COLOR
+    halved = max(width, height) > REDUCE_ABOVE
+    # 0: no least size, so the scale is 1.
+    least_height, least_width = (-(-height // 2), -(-width // 2)) if halved else (0, 0)
+    try:
+        # libjpeg-turbo, as in OpenCV, but a quarter faster, and with its warnings as errors.
+        picture = simplejpeg.decode_jpeg(data, colorspace="BGR", min_height=least_height, min_width=least_width)
+    except ValueError as error:
+        if HARMLESS not in str(error):
+            raise UndecodableError(f"the decoder refuses it: {error}") from error
+        picture = _leniently(data, halved=halved)
+    return np.asarray(picture, np.uint8)
+
+
+def _leniently(data: bytes, *, halved: bool) -> Picture:
+    flags = cv2.IMREAD_REDUCED_COLOR_2 if halved else cv2.IMREAD_COLOR
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:

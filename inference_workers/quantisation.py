@@ -28,7 +28,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from inference_workers.engines.face_emotion import SIDE
-from inference_workers.engines.silero_vad import quiet_session
+from inference_workers.engines.onnx_sessions import open_session
 from inference_workers.speech.emotion import CLASSES
 from inference_workers.speech.features import FEATURES, SAMPLE_RATE_HZ, emotion_features
 from inference_workers.training import corpus
@@ -134,7 +134,7 @@ def convert(source: Path, target: Path, form: Form, calibration: Items) -> None:
 
 def measure(path: Path, items: Items, reference: NDArray[np.int64] | None) -> tuple[Measured, NDArray[np.int64]]:
     """Size, speed, and answers of a network; ``reference``: the answers to agree with."""
-    session = quiet_session(path)
+    session = open_session(path)
 
     def answers(inputs: NDArray[Any]) -> NDArray[np.int64]:
         (probabilities,) = session.run(None, {items.name: inputs})

@@ -170,6 +170,13 @@ class Settings(BaseModel):
     tls_key: str = Field("", description="File of its key; empty: it stands in the certificate's file.")
     tls_client_ca: str = Field("", description="File of a CA: only clients with a certificate of it may connect.")
 
+    # models
+    onnx_providers: str = Field(
+        "cpu", description="What runs ONNX networks, in this order where it is there: tensorrt,cuda,cpu."
+    )
+    onnx_strict: bool = Field(False, description="Refuse to start where the first of them is not there.")
+    onnx_threads: Annotated[int, Field(ge=1, le=64)] = Field(1, description="Of each network; a worker is one core.")
+
     # WebRTC
     ice_servers: str = Field("", description="STUN and TURN servers for clients and edge, URLs, comma-separated.")
     turn_username: str = Field("", pattern=r'^[^"\\]*$', description="Opens the TURN servers, with turn_credential.")

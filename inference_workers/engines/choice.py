@@ -67,9 +67,11 @@ def module_of(name: str) -> Any:
 
 
 def _embedded(settings: Settings) -> SpeechEngine:
-    from inference_workers.engines.embedded_speech import EmbeddedSpeech  # noqa: PLC0415 - loads ONNX Runtime
+    # These load ONNX Runtime.
+    from inference_workers.engines.embedded_speech import EmbeddedSpeech  # noqa: PLC0415
+    from inference_workers.engines.onnx_sessions import Execution  # noqa: PLC0415
 
-    return EmbeddedSpeech(models.locate(settings, "speech_emotion"))
+    return EmbeddedSpeech(models.locate(settings, "speech_emotion"), Execution.from_settings(settings))
 
 
 def _sensevoice(settings: Settings) -> SpeechEngine:

@@ -9,8 +9,8 @@ from typing import Final
 
 import numpy as np
 
+from inference_workers.engines.onnx_sessions import CPU, Execution, open_session
 from inference_workers.engines.protocols import Samples, SpeechEmotion
-from inference_workers.engines.silero_vad import quiet_session
 from inference_workers.facial_affect import of_scores
 from inference_workers.speech import emotion
 from inference_workers.speech.features import FEATURES, SAMPLE_RATE_HZ, VOICED_SHARE, emotion_features
@@ -23,9 +23,9 @@ class EmbeddedSpeech:
     source: Final = "embedded-speech@1"
     max_batch: Final = 32
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, weights: Path, execution: Execution = CPU) -> None:
         """Load the network; raises ModelError if the file is not ours."""
-        self._session = quiet_session(weights)
+        self._session = open_session(weights, execution)
         takes, gives = self._session.get_inputs()[0].shape, self._session.get_outputs()[0].shape
         if takes[1:] != [FEATURES] or gives[1:] != [len(emotion.CLASSES)]:
             raise ModelError(

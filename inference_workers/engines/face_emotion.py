@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from inference_workers.engines.face_geometry import CROP_SIDE, ROI_SCALE, Roi
 from inference_workers.engines.protocols import Picture
-from inference_workers.engines.silero_vad import quiet_session
+from inference_workers.engines.onnx_sessions import open_session
 from runtime.errors import ModelError
 from schemas.records import Vector
 from schemas.vocabulary import EMOTIONS
@@ -40,7 +40,7 @@ class FaceEmotion:
     def __init__(self, weights: Path, *, own: bool = False) -> None:
         """Load the network; raises ModelError if the file is none of this form. ``own``: it is not the shipped one."""
         self.own = own
-        self._session = quiet_session(weights)
+        self._session = open_session(weights)
         takes, gives = self._session.get_inputs(), self._session.get_outputs()
         if [each.name for each in takes] != ["pictures"] or takes[0].shape[1:] != [SIDE, SIDE]:
             raise ModelError(f"{weights} takes {[(t.name, t.shape) for t in takes]}, not pictures of {SIDE} x {SIDE}")

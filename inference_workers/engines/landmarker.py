@@ -216,8 +216,7 @@ class Landmarker:
         canvas = np.zeros((DETECTOR_SIDE, DETECTOR_SIDE, 3), np.uint8)
         left, top = (DETECTOR_SIDE - w) // 2, (DETECTOR_SIDE - h) // 2
         canvas[top : top + h, left : left + w] = cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA)
-        tensor = canvas[None, :, :, ::-1].astype(np.float32)
-        tensor /= 127.5
+        tensor = np.divide(cv2.cvtColor(canvas, cv2.COLOR_BGR2RGB)[None], np.float32(127.5), dtype=np.float32)
         tensor -= 1.0
         regressors, logits = self._detector(tensor)
         return decode_detections(
@@ -227,9 +226,8 @@ class Landmarker:
     def _landmarks_in(self, picture: Picture, roi: Roi) -> tuple[Floats, float]:
         """Landmarks in picture pixels (478 x 3) and the probability that a face is there."""
         crop = cv2.warpAffine(picture, roi.to_crop(), (CROP_SIDE, CROP_SIDE), flags=cv2.INTER_LINEAR)
-        tensor = crop[None, :, :, ::-1].astype(np.float32)
-        tensor /= 255.0
-        points, logit = self._landmarks(tensor)
+        rgb = cv2.cvtColor(crop, cv2.COLOR_BGR2RGB)
+        points, logit = self._landmarks(np.divide(rgb[None], np.float32(255.0), dtype=np.float32))
         return roi.from_crop(points.reshape(LANDMARKS, 3)), float(sigmoid(logit)[0])
 
     def _weights(self, landmarks: Floats) -> Vector:

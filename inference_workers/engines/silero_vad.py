@@ -1,12 +1,12 @@
-"""Silero VAD as ONNX, batched across sessions, on one thread."""
+"""Silero VAD as ONNX, batched across sessions, on one thread of the CPU: it is too small for anything else."""
 
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from inference_workers.engines.onnx_sessions import open_session
 from inference_workers.speech.features import SAMPLE_RATE_HZ
 from inference_workers.speech.vad import CONTEXT, STATE, WINDOW
 from runtime.errors import ModelError
@@ -16,23 +16,11 @@ Samples = NDArray[np.float32]
 _RATE: Final = np.array(SAMPLE_RATE_HZ, np.int64)
 
 
-def quiet_session(path: Path) -> onnxruntime.InferenceSession:
-    """An ONNX session that uses the calling thread only and never spins; raises ModelError if it does not load."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has no common base for its errors
-        raise ModelError(f"{path} does not load: {error}") from error
-
-
 class SileroVad:
     """The detector of silero-vad 6: 64 samples of context and 512 new ones, a recurrent state of 2 x 128."""
 
     def __init__(self, path: Path) -> None:
-        self._session = quiet_session(path)
+        self._session = open_session(path)
         names = sorted(each.name for each in self._session.get_inputs())
         if names != ["input", "sr", "state"]:
             raise ModelError(f"{path} is not Silero's detector: it takes {', '.join(names)}")

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -51,3 +52,25 @@ def test_a_picture_without_its_tables_is_refused_by_the_decoder():
     length = int.from_bytes(data[frame + 2 : frame + 4])
     with pytest.raises(UndecodableError, match="decoder"):
         decode(data[:2] + data[frame : frame + 2 + length] + data[scan:][:4] + b"\xff\xd9")
+
+
+def test_a_picture_that_is_damaged_in_the_middle_is_refused():
+    data = jpeg(np.random.default_rng(1).integers(0, 255, (64, 96, 3), np.uint8))
+    with pytest.raises(UndecodableError, match="premature end"):
+        decode(data[: len(data) // 2] + b"\xff\xd9")
+
+
+def test_stray_bytes_between_the_parts_do_no_harm():
+    data = jpeg(GRADIENT)
+    tables = data.index(b"\xff\xc4")
+    assert np.array_equal(decode(data[:tables] + bytes(8) + data[tables:]), decode(data))
+
+
+def test_the_pixels_are_those_that_opencv_gives():
+    data = jpeg(cv2.GaussianBlur(np.random.default_rng(1).integers(0, 255, (61, 95, 3), np.uint8), (5, 5), 2))
+    assert np.array_equal(decode(data), cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
+
+
+def test_a_grey_picture_gets_three_channels():
+    grey = cv2.imencode(".jpg", GRADIENT[:, :, 0])[1].tobytes()
+    assert decode(grey).shape == (64, 96, 3)

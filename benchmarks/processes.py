@@ -111,6 +111,13 @@ class Candidate:
         if not self.running:
             raise self.failure(f"ended with code {self._process.returncode}")
 
+    def wait(self, deadline_s: float) -> int:
+        """Return the program's exit code once it has ended by itself; raises CandidateError after the deadline."""
+        try:
+            return self._process.wait(deadline_s)
+        except subprocess.TimeoutExpired as error:
+            raise self.failure(f"did not end within {deadline_s:g} s") from error
+
     def wait_for(self, ready: Callable[[], bool], *, deadline_s: float = 180.0) -> None:
         """Return once the program says that it is ready and has hardly used the processor for a second.
 

@@ -284,6 +284,55 @@ def sink(  # noqa: PLR0917 - options, given by name
         typer.echo(json.dumps(results.keys()))
 
 
+@app.command()
+def workers(
+    quick: Annotated[bool, typer.Option("--quick", help="A minute instead of five; rough figures.")] = False,
+    repeats: Annotated[int | None, typer.Option(help="Of each run.", min=1, show_default=False)] = None,
+    live_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="Of pictures through the real face worker; 0: none, and no Kafka.", min=0, show_default=False
+        ),
+    ] = None,
+    peers: Annotated[
+        str,
+        typer.Option(
+            help="mediapipe: its own package, in an environment of its own. It reports usage to its maker where the "
+            "network lets it, so it runs only if it is asked for."
+        ),
+    ] = "none",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")] = False,
+) -> None:
+    """What a face costs, JPEG to signal, and how soon it is there; and what a second of speech costs.
+
+    The sample session's pictures and sound through the workers' own code and real engines; what they answer is checked
+    against what the sample shows.
+    """
+    require_benchmarks()
+    from dataclasses import replace  # noqa: PLC0415
+
+    from benchmarks.workers import bench as working  # noqa: PLC0415
+    from benchmarks.workers.peers import PEERS  # noqa: PLC0415
+    from runtime.settings import Settings  # noqa: PLC0415
+
+    plan = working.Plan().quick() if quick else working.Plan()
+    plan = replace(
+        plan,
+        repeats=repeats or plan.repeats,
+        live_seconds=plan.live_seconds if live_seconds is None else live_seconds,
+        peers=_known(peers, PEERS),
+    )
+    settings = Settings.from_env(os.environ)
+    if plan.live_seconds:
+        with kafka(settings) as own:
+            results = working.measure(own, plan, progress)
+    else:
+        results = working.measure(settings, plan, progress)
+    working.show(results, Console())
+    if as_json:
+        typer.echo(json.dumps(results.keys()))
+
+
 @app.command(name="edge-mode")
 def edge_mode(
     sessions: Annotated[int, typer.Option(help="On-device sessions at once.", min=1)] = 20,

@@ -1,7 +1,6 @@
 """Who is measured: how each program is made ready and started."""
 
 import shutil
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.bench import Progress
+from benchmarks.environments import make_environment, run
 from benchmarks.fusion.kafka_streams.tables import write_tables
 from benchmarks.fusion.signals import RecordedLog
 from benchmarks.processes import Program, environment
@@ -76,7 +76,7 @@ def fusion_role(settings: Settings) -> Program:
 def _prepare_ours(_cache_dir: Path, progress: Progress) -> None:
     """Compiled code, as `affectstream setup` makes it."""
     progress("fusion: compiling its rules, if they have changed")
-    _run(_python("dataflows.warm"))
+    run(_python("dataflows.warm"))
 
 
 def role_is_ready(settings: Settings, _said: str = "") -> bool:
@@ -117,19 +117,7 @@ def _quix_home(cache_dir: Path) -> Path:
 
 
 def _prepare_quix(cache_dir: Path, progress: Progress) -> None:
-    _make_environment("Quix Streams", HERE / "quixstreams" / "requirements.txt", _quix_home(cache_dir), progress)
-
-
-def _make_environment(title: str, wanted: Path, home: Path, progress: Progress) -> None:
-    """A virtual environment, made again when the requirements change."""
-    made = home / "requirements.txt"
-    if made.exists() and made.read_bytes() == wanted.read_bytes():
-        return
-    progress(f"{title}: making an environment of its own (once)")
-    shutil.rmtree(home, ignore_errors=True)
-    _run([sys.executable, "-m", "venv", str(home)])
-    _run([str(home / "bin" / "pip"), "install", "-q", "--disable-pip-version-check", "-r", str(wanted)])
-    shutil.copy(wanted, made)
+    make_environment("Quix Streams", HERE / "quixstreams" / "requirements.txt", _quix_home(cache_dir), progress)
 
 
 def _pyflink_home(cache_dir: Path) -> Path:
@@ -147,7 +135,7 @@ def _pyflink(settings: Settings, log: RecordedLog) -> Program:
 
 def _prepare_pyflink(cache_dir: Path, progress: Progress) -> None:
     home = _pyflink_home(cache_dir)
-    _make_environment("PyFlink", HERE / "pyflink" / "requirements.txt", home, progress)
+    make_environment("PyFlink", HERE / "pyflink" / "requirements.txt", home, progress)
     _fetch_jars("PyFlink", HERE / "pyflink" / "pom.xml", home, progress)
 
 
@@ -162,7 +150,7 @@ def _fetch_jars(title: str, wanted: Path, home: Path, progress: Progress) -> Non
     progress(f"{title}: Maven fetches the jars (once)")
     home.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(home / "jars", ignore_errors=True)
-    _run([maven, "-q", "-B", "-f", str(wanted), "dependency:copy-dependencies", f"-DoutputDirectory={home / 'jars'}"])
+    run([maven, "-q", "-B", "-f", str(wanted), "dependency:copy-dependencies", f"-DoutputDirectory={home / 'jars'}"])
     shutil.copy(wanted, made)
 
 
@@ -192,12 +180,5 @@ def _prepare_kafka_streams(cache_dir: Path, progress: Progress) -> None:
     _fetch_jars("Kafka Streams", source / "pom.xml", home, progress)
     shutil.rmtree(home / "classes", ignore_errors=True)
     sources = [str(path) for path in sorted(source.glob("*.java"))]
-    _run([javac, "-nowarn", "-d", str(home / "classes"), "-cp", f"{home / 'jars'}/*", *sources])
+    run([javac, "-nowarn", "-d", str(home / "classes"), "-cp", f"{home / 'jars'}/*", *sources])
     write_tables(home / "tables.txt")
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
-        raise PrerequisiteError(f"{' '.join(command[:3])} failed:\n{said}")

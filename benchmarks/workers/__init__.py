@@ -1,0 +1,1 @@
+"""What the workers cost: pictures to faces, sound to visemes and emotion."""

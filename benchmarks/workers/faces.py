@@ -1,0 +1,214 @@
+"""Pictures to faces: what one costs on one core, and how soon its signal is there at 30 a second.
+
+The rate is that of the worker's own processor, from JPEG to a whole FaceSignal, without Kafka. The latency is that of
+``affectstream run face-worker``, a process of its own on a real Kafka: from its taking a picture to its signal, and,
+besides, from the edge's stamp on the picture.
+"""
+
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import numpy as np
+
+from benchmarks.fusion.contestants import ROOT
+from benchmarks.fusion.kafka_log import Topics
+from benchmarks.fusion.measure import topics_of_a_run
+from benchmarks.processes import Candidate, CandidateError, Program, environment
+from benchmarks.workers.media import EPOCH_US, Recorded, picture
+from benchmarks.workers.outbox import Kept
+from cli.sample import GroundTruth
+from inference_workers.engines.protocols import FaceEngine
+from inference_workers.face import FaceProcessor
+from inference_workers.pictures import decode
+from inference_workers.worker import Taken
+from runtime.clock import SystemClock
+from runtime.kafka import Publisher, TopicPartition, consumer
+from runtime.keystore import KeyRing, key_store
+from runtime.metrics import Metrics
+from runtime.sealing import media_binding
+from runtime.settings import Settings
+from schemas.codec import Codec
+from schemas.records import FaceSignal, Signal
+from schemas.topics import MEDIA_VIDEO, SIGNALS
+from schemas.vocabulary import Modality
+
+RATE_HZ: Final = 30
+EDGE_S: Final = 0.1
+"""So near to where the truth changes, the engine may be a picture early or late."""
+AGREED: Final = 0.99
+"""Share of the pictures in which a face must be found exactly if one shows."""
+WARM_PICTURES: Final = 60
+SETTLE_DEADLINE_S: Final = 20.0
+
+Fractions = tuple[float, float, float, float]
+"""A box: left, top, width, height as fractions of the picture."""
+Seen = tuple[bytes, Fractions]
+"""A JPEG, and where the face is."""
+
+
+@dataclass(frozen=True)
+class FaceRate:
+    """What a picture costs one core, from JPEG to signal."""
+
+    faces_per_s: float
+    """Median of the runs."""
+    spread: tuple[float, float]
+    picture_ms: float
+    decode_ms: float
+    faces: int
+    """Pictures with a face, of one run."""
+
+
+@dataclass(frozen=True)
+class FaceLatency:
+    """Of one session live: from the worker's taking a picture to its signal."""
+
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    from_edge_ms: tuple[float, float]
+    """p50 and p95 from the edge's stamp on: with the way through Kafka."""
+    pictures: int
+    cpu_ms: float
+    """Of the worker's process, a picture."""
+
+
+def rate_of(engine: FaceEngine, recorded: Recorded, repeats: int) -> FaceRate:
+    """CPU time of the pictures that show a face; CandidateError if the engine does not see what they show."""
+    shown = recorded.with_faces()
+    answers = _run(engine, recorded.pictures)[0]
+    check_seen(
+        recorded.truth, [(at_s, said.face_detected) for (at_s, _), said in zip(recorded.pictures, answers, strict=True)]
+    )
+    rates = sorted(len(shown) / _run(engine, shown)[1] for _ in range(repeats))
+    began_s = time.process_time()
+    for _, jpeg in shown:
+        decode(jpeg)
+    decode_s = time.process_time() - began_s
+    typical = median(rates)
+    return FaceRate(
+        faces_per_s=typical, spread=(rates[0], rates[-1]), picture_ms=1e3 / typical,
+        decode_ms=1e3 * decode_s / len(shown), faces=len(shown),
+    )  # fmt: skip
+
+
+def check_seen(truth: GroundTruth, seen: Sequence[tuple[float, bool]]) -> None:
+    """Raise CandidateError unless a face was seen where the sample shows one, and none where it is black."""
+    clear = [
+        (truth.shows_face(at_s), found)
+        for at_s, found in seen
+        if truth.shows_face(at_s, margin_s=EDGE_S) or not truth.shows_face(at_s, margin_s=-EDGE_S)
+    ]
+    right = sum(shown == found for shown, found in clear)
+    if not clear or right < AGREED * len(clear):
+        raise CandidateError(f"faces were seen rightly in {right} of {len(clear)} pictures only: nothing to measure")
+
+
+def faces_of(engine: FaceEngine, pictures: Sequence[tuple[float, bytes]]) -> list[Seen]:
+    """Where the face is in each picture."""
+    return [(jpeg, _fractions(said)) for (_, jpeg), said in zip(pictures, _run(engine, pictures)[0], strict=True)]
+
+
+def _fractions(said: FaceSignal) -> Fractions:
+    left, top, width, height = said.box
+    return left, top, width, height
+
+
+def _run(engine: FaceEngine, pictures: Sequence[tuple[float, bytes]]) -> tuple[list[FaceSignal], float]:
+    """What the processor says of the pictures of one session, and the CPU-seconds that it took."""
+    processor, outbox = FaceProcessor(engine, Metrics("face-worker")), Kept()
+    taken = [
+        Taken(
+            # Captured after it was received: a recording, of which nothing is stale.
+            picture("bench", number, jpeg, captured_at_us=EPOCH_US + round(at_s * 1e6), received_at_us=EPOCH_US - 1),
+            partition=0, offset=number, consumed_at_us=EPOCH_US,
+        )
+        for number, (at_s, jpeg) in enumerate(pictures)
+    ]  # fmt: skip
+    began_s = time.process_time()
+    for item in taken:
+        processor.accept(item)
+        processor.settle(EPOCH_US, outbox)
+    spent_s = time.process_time() - began_s
+    said = [payload for _, _, payload in outbox.signals if isinstance(payload, FaceSignal)]
+    if len(said) != len(pictures):
+        raise CandidateError(f"{len(pictures)} pictures gave {len(said)} signals: {dict(outbox.outcomes)}")
+    return said, spent_s
+
+
+def latency_of(settings: Settings, recorded: Recorded, seconds: float, folder: Path) -> FaceLatency:
+    """One session live through the real worker; CandidateError if a picture has no signal."""
+    own = topics_of_a_run(settings, folder)
+    program = Program((sys.executable, "-m", "cli", "run", "face-worker"), environment(**own.to_env()), ROOT)
+    wanted = WARM_PICTURES + round(seconds * RATE_HZ)
+    with Topics(own) as topics, Candidate(program, own.data_dir / "output.txt") as worker:
+        worker.wait_for(lambda: _is_ready(own))
+        began_cpu_s = worker.cpu_s()
+        _film(own, recorded, wanted)
+        until = time.monotonic() + SETTLE_DEADLINE_S
+        while topics.count(SIGNALS) < wanted and time.monotonic() < until:
+            worker.require_running()
+            time.sleep(0.1)
+        spent_s = worker.cpu_s() - began_cpu_s
+        found = _stamps(own)
+    if len(found) != wanted:
+        raise CandidateError(
+            f"{wanted} pictures gave {len(found)} signals: the worker did not keep up with {RATE_HZ}/s"
+        )
+    stamps = np.array([each[1:] for each in sorted(found)[WARM_PICTURES:]]) / 1e3
+    ingested, consumed, inferred = stamps.T
+    p50, p95, p99 = np.percentile(inferred - consumed, [50, 95, 99]).tolist()
+    whole_p50, whole_p95 = np.percentile(inferred - ingested, [50, 95]).tolist()
+    return FaceLatency(p50, p95, p99, (whole_p50, whole_p95), len(stamps), 1e3 * spent_s / wanted)
+
+
+def _film(settings: Settings, recorded: Recorded, count: int) -> None:
+    """Publish pictures at their pace, sealed, as the edge does."""
+    codec, clock, publisher = Codec(), SystemClock(), Publisher(settings)
+    seal = KeyRing(key_store(settings.data_dir)).made("bench", "video")
+    assert seal is not None
+    began_s = time.monotonic()
+    for number in range(count):
+        wait_s = began_s + number / RATE_HZ - time.monotonic()
+        if wait_s > 0:
+            publisher.poll()
+            time.sleep(wait_s)
+        _, jpeg = recorded.pictures[number % len(recorded.pictures)]
+        now_us = clock.now_us()
+        record = picture("bench", number, jpeg, captured_at_us=now_us - 20_000, received_at_us=now_us)
+        sealed = replace(record, jpeg=seal.seal(jpeg, media_binding("bench", Modality.FACE, number)), sealed=True)
+        publisher.send(MEDIA_VIDEO, "bench", codec.encode(sealed))
+    publisher.flush()
+
+
+def _stamps(settings: Settings) -> list[tuple[int, int, int, int]]:
+    """Of every signal in the log: sequence, and µs when ingested, taken by the worker, and inferred."""
+    reader, codec = consumer(settings, "bench-workers"), Codec()
+    found: list[tuple[int, int, int, int]] = []
+    try:
+        reader.assign([TopicPartition(settings.topic(SIGNALS), p, 0) for p in range(settings.partitions)])
+        empty = 0
+        while empty < 3:
+            message = reader.poll(1.0)
+            empty = empty + 1 if message is None else 0
+            if message is not None and message.error() is None:
+                signal = codec.decode(Signal, message.value())
+                found.append((signal.sequence, signal.ingested_at_us, signal.consumed_at_us, signal.inferred_at_us))
+    finally:
+        reader.close()
+    return found
+
+
+def _is_ready(settings: Settings) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{settings.metrics_port}/metrics", timeout=1.0) as answer:
+            return b'affectstream_role_ready{role="face-worker"} 1.0' in answer.read()
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,1 @@
+"""MediaPipe's own Python package, doing the face worker's work: see __main__."""

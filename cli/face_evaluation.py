@@ -7,9 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from inference_workers import models
+from inference_workers import face_engines, models
 from inference_workers.engines.face_emotion import FaceEmotion
-from inference_workers.engines.landmarker import Landmarker
 from inference_workers.evaluation.face import Answer, FaceScores, Given, answers
 from inference_workers.training.face.corpora import pictures_of
 from runtime.errors import PrerequisiteError
@@ -35,7 +34,7 @@ def evaluate_faces(
     emotion = None
     if network:
         emotion = FaceEmotion(weights or models.locate(settings, "face_emotion"), own=weights is not None)
-    engine = Landmarker(models.locate(settings, "face_landmarker"), emotion)
+    engine = face_engines.landmarker(settings, emotion)
     progress(f"{len(pictures)} pictures, {engine.source}")
     found = list(answers(pictures, engine, emotion, given, progress))
     answered = [each for each in found if isinstance(each, Answer)]

@@ -171,6 +171,9 @@ class Settings(BaseModel):
     tls_client_ca: str = Field("", description="File of a CA: only clients with a certificate of it may connect.")
 
     # models
+    most_faces: Annotated[int, Field(ge=1, le=64)] = Field(
+        8, description="Faces of a picture that are told apart and counted; one of them is described."
+    )
     onnx_providers: str = Field(
         "cpu", description="What runs ONNX networks, in this order where it is there: tensorrt,cuda,cpu."
     )

@@ -16,12 +16,11 @@ from benchmarks.workers.media import load
 from benchmarks.workers.peers import PeerRate, mediapipe_rate
 from benchmarks.workers.speech import SpeechCost, cost_of
 from cli import sample
-from inference_workers import models
+from inference_workers import face_engines, models
 from inference_workers.engines.embedded_speech import EmbeddedSpeech
-from inference_workers.engines.landmarker import Landmarker
-from inference_workers.engines.protocols import FaceEngine
 from inference_workers.engines.silero_vad import SileroVad
 from inference_workers.speech.processor import SpeechProcessor
+from inference_workers.speech.viseme import SpectralVisemes
 from runtime.metrics import Metrics
 from runtime.settings import Settings
 
@@ -78,7 +77,7 @@ def measure(settings: Settings, plan: Plan, progress: Progress) -> Results:
     models.pull(settings)
     recorded = load(sample.prepare(settings, progress))
     cv2.setNumThreads(1)  # as in the worker's process
-    face_engine: FaceEngine = Landmarker(models.locate(settings, "face_landmarker"))
+    face_engine = face_engines.face_engine(settings)
     face_engine.warm_up()
     progress(f"faces: {face_engine.source}, {plan.repeats} times through {len(recorded.pictures)} pictures")
     faces = rate_of(face_engine, recorded, plan.repeats)
@@ -109,7 +108,7 @@ def _speech(settings: Settings) -> tuple[Callable[[], SpeechProcessor], str]:
     engine = EmbeddedSpeech(models.locate(settings, "speech_emotion"))
     detector.warm_up()
     engine.warm_up()
-    return lambda: SpeechProcessor(engine, detector, Metrics("speech-worker")), engine.source
+    return lambda: SpeechProcessor(engine, detector, SpectralVisemes(), Metrics("speech-worker")), engine.source
 
 
 def show(results: Results, console: Console) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference_workers.engines.face_geometry import CROP_SIDE, ROI_SCALE, Roi
-from inference_workers.engines.protocols import Picture
 from inference_workers.engines.onnx_sessions import open_session
+from inference_workers.engines.protocols import Picture
 from runtime.errors import ModelError
 from schemas.records import Vector
 from schemas.vocabulary import EMOTIONS

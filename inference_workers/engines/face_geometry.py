@@ -1,4 +1,4 @@
-"""Geometry of the Face Landmarker bundle: anchors, regions of interest, head pose, gaze. Pure numpy.
+"""Geometry of the Face Landmarker bundle: boxes, regions of interest, head pose, gaze. Pure numpy.
 
 Picture axes: x to the right, y down, both in pixels; z away from the camera, in the same unit. The subject faces the
 camera, so the subject's left is the picture's right.
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-DETECTOR_SIDE: Final = 128
 CROP_SIDE: Final = 256
 LANDMARKS: Final = 478
 ROI_SCALE: Final = 1.5
@@ -46,6 +45,21 @@ class Box:
     y: float
     width: float
     height: float
+
+    @property
+    def centre_x(self) -> float:
+        """Of its middle."""
+        return self.x + self.width / 2
+
+    @property
+    def centre_y(self) -> float:
+        """Of its middle."""
+        return self.y + self.height / 2
+
+    @property
+    def area(self) -> float:
+        """Pixels."""
+        return self.width * self.height
 
     def overlap(self, other: "Box") -> float:
         """Intersection over union, 0..1."""
@@ -84,58 +98,6 @@ class Roi:
         result[:, 1] = self.centre_y + sin * x + cos * y
         result[:, 2] = points[:, 2] * scale
         return result
-
-
-@dataclass(frozen=True, slots=True)
-class Detection:
-    """A face that the detector found."""
-
-    box: Box
-    roi: Roi
-    score: float
-
-
-def detector_anchors() -> Floats:
-    """Centres of the detector's 896 anchors as fractions (896 x 2): strides 8 with 2 and 16 with 6 a cell."""
-    centres = [
-        ((x + 0.5) / cells, (y + 0.5) / cells)
-        for cells, count in ((DETECTOR_SIDE // 8, 2), (DETECTOR_SIDE // 16, 6))
-        for y in range(cells)
-        for x in range(cells)
-        for _ in range(count)
-    ]
-    return np.array(centres, np.float32)
-
-
-ANCHORS: Final = detector_anchors()
-
-
-def decode_detections(
-    regressors: Floats, logits: Floats, *, width: int, height: int, threshold: float, overlap: float = 0.3
-) -> list[Detection]:
-    """Faces in a ``width`` x ``height`` picture that was centred in a black square, best first, without doubles.
-
-    ``regressors`` (896 x 16) are box centre, size and six key points relative to the anchors, in pixels of
-    the 128 square; ``logits`` (896).
-    """
-    scores = sigmoid(logits)
-    side = max(width, height)
-    left, top = (side - width) / 2, (side - height) / 2
-    found: list[Detection] = []
-    for i in sorted(np.flatnonzero(scores > threshold), key=lambda i: -scores[i]):
-        values = regressors[i].astype(np.float64) / DETECTOR_SIDE
-        centre = (ANCHORS[i] + values[:2]) * side - (left, top)
-        w, h = values[2:4] * side
-        box = Box(float(centre[0] - w / 2), float(centre[1] - h / 2), float(w), float(h))
-        if any(box.overlap(other.box) > overlap for other in found):
-            continue
-        # Key points 0 and 1 are the subject's right and left eye.
-        eyes = (values[4:8].reshape(2, 2) + ANCHORS[i]) * side
-        across = eyes[1] - eyes[0]
-        angle = float(np.arctan2(across[1], across[0]))
-        roi = Roi(float(centre[0]), float(centre[1]), float(max(w, h)) * ROI_SCALE, angle)
-        found.append(Detection(box, roi, float(scores[i])))
-    return found
 
 
 def roi_of(landmarks: Floats) -> Roi:

@@ -1,12 +1,18 @@
 """The default face engine: MediaPipe's Face Landmarker bundle, run by LiteRT in this process.
 
-The bundle (``models.yaml``: face_landmarker) is a zip of three networks and a face geometry. We run the networks
-ourselves because MediaPipe's own package reports usage to its maker and keeps the tracking of one session inside.
+The bundle (``models.yaml``: face_landmarker) is a zip of networks and a face geometry. We run the networks ourselves
+because MediaPipe's own package reports usage to its maker and keeps the tracking of one session inside.
 
-A session without a tracked face is searched by the detector (128 x 128). A found face is then followed by its landmarks
-alone: the region of interest of the next picture is the box of the last landmarks. When the landmark network says that
-no face is there, the same picture goes to the detector, so a blank picture is reported as one at once. While following,
-the detector looks once in half a second for how many faces there are.
+One face of a session, its primary one, is described: the largest when it was found. It is followed by its landmarks
+alone: the region of interest of the next picture is the box of the last landmarks. All faces are looked for by YuNet,
+which sees small and many ones, when nobody is followed, and twice a second to notice who comes and goes; while several
+are in sight, ten times a second, so that their numbers hold when they cross (:mod:`inference_workers.tracking`). When
+the landmark network says that no face is there, the same picture is looked at, so a blank one is reported at once.
+
+The follower may slip to another face that passes in front. Each look tells: if the landmarks lie on another's box, the
+primary face is found again where its own box is. While it is hidden, those that were there before do not take its
+place: only after a second is another the primary one. A face that newly appears is taken at once: most likely it is
+the same.
 
 Confidence is presence x size x frontality:
 
@@ -21,7 +27,7 @@ Action Units (:mod:`inference_workers.facial_affect`); ``source`` says which.
 import io
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,31 +41,31 @@ from inference_workers.engines.face_emotion import FaceEmotion, crop
 from inference_workers.engines.face_geometry import (
     BLENDSHAPE_LANDMARKS,
     CROP_SIDE,
-    DETECTOR_SIDE,
     LANDMARKS,
     Box,
     CanonicalFace,
-    Detection,
     Floats,
     Pose,
     Roi,
     box_of,
-    decode_detections,
     gaze_of,
     roi_of,
     sigmoid,
 )
 from inference_workers.engines.protocols import FaceInput, FaceOutput, Picture
+from inference_workers.engines.yunet import Detection, YuNet
+from inference_workers.tracking import LOST_US, Tracks
 from runtime.errors import ModelError
 from schemas.records import FaceSignal, Vector
 from schemas.vocabulary import AUS, BLENDSHAPES, EMOTIONS
 
-DETECTION_THRESHOLD: Final = 0.5
 PRESENCE_THRESHOLD: Final = 0.5
 CANDIDATES: Final = 3
-RECOUNT_US: Final = 500_000
-REACQUIRE_US: Final = 1_000_000
-REACQUIRE_OVERLAP: Final = 0.3
+LOOK_US: Final = 500_000
+LOOK_AT_SEVERAL_US: Final = 100_000
+MOST_FACES: Final = 8
+SAME_FACE: Final = 0.3
+"""Overlap of a face's box by its landmarks with that by the detector, at least."""
 FULL_SIZE_PX: Final = 96.0
 LEAST_SIZE_PX: Final = 24.0
 FULL_FRONTALITY: Final = float(np.cos(np.radians(30.0)))
@@ -88,16 +94,21 @@ NO_FACE: Final = FaceSignal(
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
-    """What is remembered of a session: the face followed, and which number the next new face gets."""
+class Following:
+    """What is remembered of a session: the faces in sight, and the one followed."""
 
+    tracks: Tracks = field(default_factory=Tracks)
+    looked_at_us: int = 0
     roi: Roi | None = None
-    box: Box | None = None
+    """Where the primary face is looked for next; None while it is not followed."""
     track_id: int = -1
-    next_id: int = 0
-    seen_at_us: int = 0
-    face_count: int = 0
-    counted_at_us: int = 0
+    """The primary face's number, also while it is hidden."""
+    lost_at_us: int = 0
+
+    def look_is_due(self, now_us: int) -> bool:
+        """Whether the picture is looked at although the primary face is followed."""
+        pause_us = LOOK_US if len(self.tracks.sighted) <= 1 else LOOK_AT_SEVERAL_US
+        return now_us - self.looked_at_us >= pause_us
 
 
 class _Network:
@@ -129,17 +140,16 @@ class Landmarker:
 
     max_batch = 1  # the networks take one picture each: a batch would only make the first one wait
 
-    def __init__(self, bundle: Path, emotion: FaceEmotion | None = None) -> None:
+    def __init__(
+        self, bundle: Path, detector: YuNet, emotion: FaceEmotion | None = None, *, most_faces: int = MOST_FACES
+    ) -> None:
         """Load the bundle; raises ModelError if it is not the one that this engine knows. No ``emotion``: the rule."""
         self._emotion = emotion
-        self.source = f"landmarker{'_rule' if emotion is None else '_own' if emotion.own else ''}@2"
+        self.source = f"landmarker{'_rule' if emotion is None else '_own' if emotion.own else ''}@3"
         try:
             with zipfile.ZipFile(io.BytesIO(bundle.read_bytes())) as archive:
                 parts = {name: archive.read(name) for name in archive.namelist()}
             self._face = CanonicalFace.parse(parts["geometry_pipeline_metadata_landmarks.binarypb"])
-            self._detector = _Network(
-                "face_detector", parts["face_detector.tflite"], (1, DETECTOR_SIDE, DETECTOR_SIDE, 3), (896 * 16, 896)
-            )
             self._landmarks = _Network(
                 "face_landmarks_detector",
                 parts["face_landmarks_detector.tflite"],
@@ -154,10 +164,12 @@ class Landmarker:
             )
         except (KeyError, zipfile.BadZipFile, ValueError) as error:
             raise ModelError(f"{bundle} is not a Face Landmarker bundle: {error!r}") from error
+        self._detector = detector
+        self._most_faces = most_faces
 
     def warm_up(self) -> None:
-        blank = np.zeros((DETECTOR_SIDE, DETECTOR_SIDE, 3), np.uint8)
-        self._detect(blank)
+        blank = np.zeros((128, 128, 3), np.uint8)
+        self._detector.warm_up()
         landmarks, _ = self._landmarks_in(blank, Roi(64.0, 64.0, 96.0, 0.0))
         self._weights(landmarks)
         if self._emotion is not None:
@@ -167,61 +179,55 @@ class Landmarker:
         return [self._one(each) for each in batch]
 
     def _one(self, given: FaceInput) -> FaceOutput:
-        track = given.state if isinstance(given.state, Track) else Track()
+        state = given.state if isinstance(given.state, Following) else Following()
         picture, now_us = given.picture, given.captured_at_us
-        landmarks, presence = self._follow(picture, track)
-        detections: list[Detection] | None = None
-        if landmarks is None or now_us - track.counted_at_us >= RECOUNT_US:
-            detections = self._detect(picture)
-            track = replace(track, face_count=len(detections), counted_at_us=now_us)
-        if landmarks is None and detections:
-            landmarks, presence = self._acquire(picture, detections)
-            if landmarks is not None:
-                track = _acquired(track, box_of(landmarks), now_us)
+        landmarks, presence = self._follow(picture, state)
+        if landmarks is None and state.roi is not None:
+            state = replace(state, roi=None, lost_at_us=now_us)
+        if landmarks is None or state.look_is_due(now_us):
+            found = self._detector.find(picture)
+            followed = None if landmarks is None else box_of(landmarks)
+            state = replace(state, tracks=self._looked(state.tracks, found, followed, now_us), looked_at_us=now_us)
+            if followed is not None and _slipped(state, followed):
+                landmarks, state = None, replace(state, roi=None, lost_at_us=now_us)
+            if landmarks is None:
+                landmarks, presence, state = self._acquire(picture, found, state, now_us)
+        elif len(state.tracks.sighted) <= 1:
+            # Several are told apart by the detector's boxes alone, which the follower cannot lead astray.
+            state = replace(state, tracks=state.tracks.seen(state.track_id, box_of(landmarks), now_us))
+        count = len(state.tracks.sighted)
         if landmarks is None:
-            return FaceOutput(replace(NO_FACE, face_count=track.face_count), replace(track, roi=None))
-        track = replace(
-            track,
-            roi=roi_of(landmarks),
-            box=box_of(landmarks),
-            seen_at_us=now_us,
-            face_count=max(track.face_count, 1),
-        )
-        return FaceOutput(self._describe(picture, landmarks, presence, track), track)
+            return FaceOutput(replace(NO_FACE, face_count=count), state)
+        state = replace(state, roi=roi_of(landmarks))
+        return FaceOutput(self._describe(picture, landmarks, presence, state), state)
 
-    def _follow(self, picture: Picture, track: Track) -> tuple[Floats | None, float]:
-        if track.roi is None:
+    def _follow(self, picture: Picture, state: Following) -> tuple[Floats | None, float]:
+        if state.roi is None:
             return None, 0.0
-        landmarks, presence = self._landmarks_in(picture, track.roi)
+        landmarks, presence = self._landmarks_in(picture, state.roi)
         return (landmarks, presence) if presence >= PRESENCE_THRESHOLD else (None, 0.0)
 
-    def _acquire(self, picture: Picture, detections: Sequence[Detection]) -> tuple[Floats | None, float]:
-        """Landmarks of the largest face that the landmark network confirms.
+    def _looked(self, tracks: Tracks, found: Sequence[Detection], followed: Box | None, now_us: int) -> Tracks:
+        """The tracks after a look. A face that is followed counts as seen, should the detector miss it."""
+        boxes = [face.box for face in found]
+        if followed is not None and not any(followed.overlap(box) >= SAME_FACE for box in boxes):
+            boxes.insert(0, followed)
+        return tracks.looked(boxes, now_us, self._most_faces)
+
+    def _acquire(
+        self, picture: Picture, found: Sequence[Detection], state: Following, now_us: int
+    ) -> tuple[Floats | None, float, Following]:
+        """Landmarks of the face that is the primary one from now on, if the landmark network confirms one.
 
         The detector's region is rough, and the network may doubt it: it decides when it looks again where it saw the
         landmarks, as it does for a face being followed.
         """
-        by_size = sorted(detections, key=lambda d: d.box.width * d.box.height, reverse=True)
-        for detection in by_size[:CANDIDATES]:
-            rough, _ = self._landmarks_in(picture, detection.roi)
+        for track_id, face in _candidates(found, state, now_us)[:CANDIDATES]:
+            rough, _ = self._landmarks_in(picture, face.roi)
             landmarks, presence = self._landmarks_in(picture, roi_of(rough))
             if presence >= PRESENCE_THRESHOLD:
-                return landmarks, presence
-        return None, 0.0
-
-    def _detect(self, picture: Picture) -> list[Detection]:
-        height, width = picture.shape[:2]
-        scale = DETECTOR_SIDE / max(width, height)
-        w, h = max(round(width * scale), 1), max(round(height * scale), 1)
-        canvas = np.zeros((DETECTOR_SIDE, DETECTOR_SIDE, 3), np.uint8)
-        left, top = (DETECTOR_SIDE - w) // 2, (DETECTOR_SIDE - h) // 2
-        canvas[top : top + h, left : left + w] = cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA)
-        tensor = np.divide(cv2.cvtColor(canvas, cv2.COLOR_BGR2RGB)[None], np.float32(127.5), dtype=np.float32)
-        tensor -= 1.0
-        regressors, logits = self._detector(tensor)
-        return decode_detections(
-            regressors.reshape(-1, 16), logits, width=width, height=height, threshold=DETECTION_THRESHOLD
-        )
+                return landmarks, presence, replace(state, track_id=track_id)
+        return None, 0.0, state
 
     def _landmarks_in(self, picture: Picture, roi: Roi) -> tuple[Floats, float]:
         """Landmarks in picture pixels (478 x 3) and the probability that a face is there."""
@@ -242,7 +248,7 @@ class Landmarker:
         (scores,) = self._emotion.scores([crop(picture, roi_of(landmarks))])
         return facial_affect.of_scores(scores)
 
-    def _describe(self, picture: Picture, landmarks: Floats, presence: float, track: Track) -> FaceSignal:
+    def _describe(self, picture: Picture, landmarks: Floats, presence: float, state: Following) -> FaceSignal:
         height, width = picture.shape[:2]
         box = box_of(landmarks)
         pose = self._face.pose(landmarks)
@@ -270,8 +276,8 @@ class Landmarker:
             blink_left=named["eyeBlinkLeft"],
             blink_right=named["eyeBlinkRight"],
             box=(box.x / width, box.y / height, box.width / width, box.height / height),
-            face_count=track.face_count,
-            track_id=track.track_id,
+            face_count=len(state.tracks.sighted),
+            track_id=state.track_id,
         )
 
 
@@ -282,9 +288,22 @@ def confidence_of(presence: float, box: Box, pose: Pose) -> float:
     return presence * min(max(size, 0.0), 1.0) * min(frontality, 1.0)
 
 
-def _acquired(track: Track, box: Box, now_us: int) -> Track:
-    """The track of a face just found: the old one if it was lost a moment ago about here, else a new one."""
-    lost_here = track.box is not None and track.box.overlap(box) >= REACQUIRE_OVERLAP
-    if lost_here and now_us - track.seen_at_us <= REACQUIRE_US:
-        return track
-    return replace(track, track_id=track.next_id, next_id=track.next_id + 1)
+def _slipped(state: Following, followed: Box) -> bool:
+    """Whether the landmarks that were followed lie on another face than the primary one."""
+    own = state.tracks.get(state.track_id)
+    in_sight = own is not None and own.track_id in state.tracks.sighted
+    rival = max((t.box.overlap(followed) for t in state.tracks.in_sight() if t.track_id != state.track_id), default=0.0)
+    return rival >= SAME_FACE and rival > (own.box.overlap(followed) if own is not None and in_sight else 0.0)
+
+
+def _candidates(found: Sequence[Detection], state: Following, now_us: int) -> list[tuple[int, Detection]]:
+    """Numbers and detections that may be the primary face now, the likeliest first."""
+    seen = [
+        (track, max(found, key=lambda face: face.box.overlap(track.box))) for track in state.tracks.in_sight() if found
+    ]
+    seen.sort(key=lambda pair: -pair[1].box.area)
+    own = [(track.track_id, face) for track, face in seen if track.track_id == state.track_id]
+    if own:
+        return own
+    hidden = state.track_id >= 0 and now_us - state.lost_at_us < LOST_US
+    return [(track.track_id, face) for track, face in seen if not (hidden and track.since_us < state.lost_at_us)]

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from inference_workers import models
+from inference_workers import face_engines, models
 from inference_workers.engines.face_emotion import FaceEmotion
 from inference_workers.engines.landmarker import Landmarker
 from runtime.settings import Settings
@@ -23,6 +23,6 @@ def landmarker() -> Landmarker:
     """The default face engine; the test is skipped if its models were not pulled."""
     emotion = face_emotion()
     with required():
-        engine = Landmarker(models.locate(Settings(cache_dir=cache_dir()), "face_landmarker"), emotion)
+        engine = face_engines.landmarker(Settings(cache_dir=cache_dir()), emotion)
     engine.warm_up()
     return engine

@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference_workers.engines.face_geometry import (
-    ANCHORS,
     BLENDSHAPE_LANDMARKS,
     CROP_SIDE,
     LANDMARKS,
@@ -13,7 +12,6 @@ from inference_workers.engines.face_geometry import (
     Pose,
     Roi,
     box_of,
-    decode_detections,
     gaze_of,
     roi_of,
     sigmoid,
@@ -28,8 +26,7 @@ def canonical() -> CanonicalFace:
     return landmarker()._face
 
 
-def test_there_are_896_anchors_and_146_blendshape_landmarks():
-    assert ANCHORS.shape == (896, 2)
+def test_there_are_146_blendshape_landmarks():
     assert len(set(BLENDSHAPE_LANDMARKS.tolist())) == 146
     assert BLENDSHAPE_LANDMARKS.max() == LANDMARKS - 1
 
@@ -111,21 +108,6 @@ def test_overlap_of_boxes():
     assert box.overlap(box) == 1.0
     assert box.overlap(Box(20.0, 0.0, 5.0, 5.0)) == 0.0
     assert box.overlap(Box(5.0, 0.0, 10.0, 10.0)) == pytest.approx(1 / 3)
-
-
-def test_detections_come_best_first_without_doubles():
-    regressors, logits = np.zeros((896, 16), np.float32), np.full(896, -9.0, np.float32)
-    regressors[:, 2:4] = 32.0
-    regressors[:, 6] = 10.0  # the left eye, level with the right one
-    logits[[100, 101, 880]] = 3.0, 2.0, 4.0  # 100 and 101 are in one cell
-    found = decode_detections(regressors, logits, width=256, height=128, threshold=0.5)
-    assert [round(d.score, 2) for d in found] == [0.98, 0.95]
-    assert found[0].box.width == pytest.approx(64.0)
-    assert found[0].roi.side == pytest.approx(96.0)
-    assert found[0].roi.angle_rad == pytest.approx(0.0)
-    # The picture is 256 wide, so 64 rows above it and below it are black.
-    centre = ANCHORS[880] * 256 - (0, 64)
-    assert (found[0].roi.centre_x, found[0].roi.centre_y) == pytest.approx(tuple(centre))
 
 
 def test_gaze_is_zero_into_the_camera_and_follows_head_and_eyes():

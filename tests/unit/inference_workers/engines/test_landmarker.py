@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inference_workers.engines.face_geometry import Box, Pose
-from inference_workers.engines.landmarker import NO_FACE, Landmarker, Track, confidence_of
+from inference_workers.engines.landmarker import NO_FACE, Following, Landmarker, confidence_of
 from inference_workers.engines.protocols import FaceInput
 from runtime.errors import ModelError
 from schemas.records import FaceSignal
@@ -85,7 +85,7 @@ def test_a_blank_picture_is_no_face_at_once(engine):
 
 def test_a_face_is_followed_without_the_detector(engine, monkeypatch):
     state = see(engine, astronaut()).state
-    monkeypatch.setattr(engine, "_detect", lambda _: pytest.fail("the detector was asked"))
+    monkeypatch.setattr(engine._detector, "find", lambda _: pytest.fail("the detector was asked"))
     for step in range(1, 10):
         output = see(engine, moved(astronaut(), 6 * step, 3 * step), state, at_ms=33 * step)
         state = output.state
@@ -96,8 +96,8 @@ def test_a_face_is_followed_without_the_detector(engine, monkeypatch):
 
 def test_the_faces_are_counted_again_in_half_a_second(engine):
     state = see(engine, astronaut()).state
-    assert see(engine, astronaut(), state, at_ms=499).state.counted_at_us == 0
-    assert see(engine, astronaut(), state, at_ms=500).state.counted_at_us == 500 * MS
+    assert see(engine, astronaut(), state, at_ms=499).state.looked_at_us == 0
+    assert see(engine, astronaut(), state, at_ms=500).state.looked_at_us == 500 * MS
 
 
 def test_a_face_that_comes_back_at_once_keeps_its_number(engine):
@@ -163,15 +163,15 @@ def test_a_face_in_profile_is_trusted_less():
     assert confidence_of(1.0, box, Pose(120.0, 0.0, 0.0)) == 0.0
 
 
-def test_a_file_that_is_no_bundle_is_refused(tmp_path):
+def test_a_file_that_is_no_bundle_is_refused(engine, tmp_path):
     path = tmp_path / "face_landmarker.task"
     path.write_bytes(b"not a zip")
     with pytest.raises(ModelError, match="is not a Face Landmarker bundle"):
-        Landmarker(path)
+        Landmarker(path, engine._detector)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("other.tflite", b"x")
     with pytest.raises(ModelError, match="is not a Face Landmarker bundle"):
-        Landmarker(path)
+        Landmarker(path, engine._detector)
 
 
 def test_yaw_and_pitch_follow_the_nose_in_a_moving_head(engine):
@@ -200,9 +200,90 @@ def test_yaw_and_pitch_follow_the_nose_in_a_moving_head(engine):
 def test_people_in_a_group_picture_are_counted(engine):
     signal = see(engine, cv2.imread(str(shared_data("faces/multi_face.jpg")))).signal
     assert signal.face_detected
-    assert signal.face_count >= 2
+    assert signal.face_count == 5
+
+
+def portrait(size: int = 90) -> np.ndarray:
+    """The face alone, ``size`` pixels wide, and a little around it."""
+    face = astronaut()[20:220, 140:310]
+    return cv2.resize(face, (size * 170 // 100, size * 2), interpolation=cv2.INTER_AREA)
+
+
+def stage(*at: tuple[float, np.ndarray]) -> np.ndarray:
+    """A 640 x 400 picture with faces whose centres are at these columns; later ones stand before earlier ones."""
+    picture = np.full((400, 640, 3), 90, np.uint8)
+    for x, face in at:
+        height, width = face.shape[:2]
+        left, top = round(x - width / 2), 200 - height // 2
+        inside = slice(max(left, 0), min(left + width, 640))
+        picture[top : top + height, inside] = face[:, inside.start - left : inside.stop - left]
+    return picture
+
+
+def test_the_largest_face_is_described_and_the_others_are_counted(engine):
+    small, large = portrait(50), portrait(90)
+    signal = see(engine, stage((120, small), (330, large), (540, small))).signal
+    assert signal.face_count == 3
+    assert signal.box[0] + signal.box[2] / 2 == pytest.approx(330 / 640, abs=0.03)
+
+
+def test_small_faces_are_seen(engine):
+    signal = see(engine, stage((320, portrait(24)))).signal
+    assert (signal.face_detected, signal.face_count) == (True, 1)
+
+
+def test_no_more_than_the_most_are_counted(engine):
+    few = Landmarker.__new__(Landmarker)
+    few.__dict__.update(engine.__dict__, _most_faces=2)
+    assert see(few, stage((120, portrait(50)), (330, portrait(90)), (540, portrait(50)))).signal.face_count == 2
+
+
+def test_a_face_that_leaves_is_no_longer_counted(engine):
+    state = see(engine, stage((200, portrait()), (450, portrait(70)))).state
+    output = see(engine, stage((200, portrait())), state, at_ms=120)
+    assert output.signal.face_count == 1
+    assert output.signal.track_id == state.track_id
+
+
+@pytest.mark.parametrize(
+    "in_front", [False, True], ids=["the other passes in front", "the primary one passes in front"]
+)
+def test_the_primary_face_keeps_its_number_when_another_crosses(engine, in_front):
+    """Which face is described is told by where it is: the larger begins at the left and goes right."""
+    large, small, state, seen = portrait(90), mirrored(portrait(80)), None, []
+    for step in range(60):
+        mine, other = 130 + 6.4 * step, 510 - 6.4 * step
+        order = [(other, small), (mine, large)] if in_front else [(mine, large), (other, small)]
+        output = see(engine, stage(*order), state, at_ms=33 * step)
+        state = output.state
+        x = (output.signal.box[0] + output.signal.box[2] / 2) * 640
+        seen.append((output.signal.track_id, mine, other, x))
+    assert {number for number, *_ in seen} <= {0, -1}
+    for number, mine, other, x in (seen[0], seen[-1]):
+        assert number == 0
+        assert abs(x - mine) < 25 < abs(x - other)
+    described = [each for each in seen if each[0] == 0]
+    assert len(described) > 40
+    astray = [each for each in described if abs(each[3] - each[1]) > 60]
+    assert len(astray) <= 4
+    assert state.tracks.next_id == 2
+
+
+def test_while_it_is_hidden_nobody_who_was_there_takes_its_place(engine):
+    both, alone = stage((200, portrait(90)), (450, portrait(70))), stage((450, portrait(70)))
+    state = see(engine, both).state
+    for at_ms in range(100, 900, 100):
+        output = see(engine, alone, state, at_ms=at_ms)
+        state = output.state
+        assert (output.signal.face_detected, output.signal.face_count) == (False, 1)
+    back = see(engine, both, state, at_ms=900)
+    assert (back.signal.track_id, back.signal.face_count) == (0, 2)
+    gone = see(engine, alone, see(engine, alone, back.state, at_ms=1_000).state, at_ms=1_500)
+    assert not gone.signal.face_detected
+    taken_over = see(engine, alone, gone.state, at_ms=2_000).signal
+    assert (taken_over.face_detected, taken_over.track_id) == (True, 1)
 
 
 def test_a_track_begins_with_nothing():
-    assert Track().roi is None
-    assert Track().track_id == -1
+    assert Following().roi is None
+    assert Following().track_id == -1

@@ -31,7 +31,7 @@ from inference_workers.evaluation import hearing, labelled_faces
 from inference_workers.evaluation import speech as emotions
 from inference_workers.evaluation.degradation import MISSING, PICTURES, SOUNDS
 from inference_workers.evaluation.scores import Scores
-from inference_workers.face_role import face_engine
+from inference_workers.face_engines import face_engine
 from inference_workers.speech.processor import MAX_BATCH, SpeechProcessor
 from inference_workers.speech.viseme import SpectralVisemes
 from inference_workers.training import corpus

@@ -17,8 +17,10 @@ class Kept:
     """Session, µs of capture, what was said."""
     outcomes: Counter[Outcome] = field(default_factory=Counter)
 
-    def signal(self, item: Taken[Media], *, sequence: int, captured_at_us: int, payload: Payload) -> None:
-        del sequence
+    def signal(
+        self, item: Taken[Media], *, sequence: int, captured_at_us: int, payload: Payload, source: str = ""
+    ) -> None:
+        del sequence, source
         self.signals.append((item.record.session_id, captured_at_us, payload))
 
     def account(self, item: Taken[Media], outcome: Outcome) -> None:

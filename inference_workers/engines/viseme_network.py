@@ -9,8 +9,8 @@ from typing import Final
 
 import numpy as np
 
+from inference_workers.engines.onnx_sessions import open_session
 from inference_workers.engines.protocols import Samples
-from inference_workers.engines.silero_vad import quiet_session
 from inference_workers.speech import articulation
 from inference_workers.speech.articulation import CONTEXT, SPAN, Mouth
 from inference_workers.speech.features import MELS
@@ -26,7 +26,7 @@ class VisemeNetwork:
 
     def __init__(self, weights: Path) -> None:
         """Load the network; raises ModelError if the file is not ours."""
-        self._session = quiet_session(weights)
+        self._session = open_session(weights)
         takes, gives = self._session.get_inputs()[0].shape, self._session.get_outputs()[0].shape
         if takes[1:] != [MELS, CONTEXT] or gives[1:] != [len(VISEMES)]:
             raise ModelError(

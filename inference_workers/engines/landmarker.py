@@ -175,6 +175,12 @@ class Landmarker:
         if self._emotion is not None:
             self._emotion.warm_up()
 
+    def landmarks_of(self, picture: Picture) -> Floats | None:
+        """The 478 landmarks of the largest face of a picture, in its pixels (478 x 3); None if there is none."""
+        found = self._detector.find(picture)
+        tracks = Tracks().looked([face.box for face in found], 0, self._most_faces)
+        return self._acquire(picture, found, Following(tracks), 0)[0]
+
     def infer(self, batch: Sequence[FaceInput]) -> Sequence[FaceOutput]:
         return [self._one(each) for each in batch]
 

@@ -15,8 +15,7 @@ from tests.support.prerequisites import cache_dir, required
 
 def face_of(picture):
     """The crop of the largest face of a picture."""
-    engine = landmarker()
-    landmarks, _ = engine._acquire(picture, engine._detect(picture))
+    landmarks = landmarker().landmarks_of(picture)
     return crop(picture, roi_of(landmarks))
 
 

@@ -200,3 +200,48 @@ def fusion(
     found = evaluate_fusion(Settings.from_env(os.environ), faces, speech, limit, Console(), progress)
     if as_json:
         typer.echo(json.dumps(found))
+
+
+@app.command()
+def loop(  # noqa: PLR0917 - options, given by name
+    head: Annotated[
+        Path | None,
+        typer.Option(
+            help="GLB of a head whose morph targets carry ARKit's names; without: our own avatar, a drawn one.",
+            exists=True, dir_okay=False, show_default=False,
+        ),
+    ] = None,
+    pictures: Annotated[int, typer.Option(help="Of the act.", min=60)] = 1_200,
+    seed: Annotated[int, typer.Option(help="Another one is another act.")] = 1,
+    raw: Annotated[bool, typer.Option("--raw", help="Scores as the network gives them, without gain curves.")] = False,
+    fit: Annotated[
+        Path | None,
+        typer.Option(help="Instead: fit gain curves on sweeps of this head and write them here.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Known blendshapes and poses rendered on a head, filmed, and read by the face engine: correlation and error.
+
+    What the head does is known exactly, so what is lost is the engine's. A head without textures gets brows and lips.
+    """
+    import cli.loop as closed  # noqa: PLC0415
+    from cli.heads import Head  # noqa: PLC0415
+    from inference_workers import face_engines  # noqa: PLC0415
+    from inference_workers.engines.gains import NONE  # noqa: PLC0415
+    from runtime.settings import Settings  # noqa: PLC0415
+
+    settings = Settings.from_env(os.environ)
+    engine = face_engines.landmarker(settings, gains=NONE if raw or fit is not None else None)
+    subject = Head(head or closed.default_head(Path(__file__).resolve().parents[1]))
+    closed.make_up(subject, engine)
+    if fit is not None:
+        gains = closed.fit(engine, [subject], progress)
+        gains.save(
+            fit, {"head": subject.name, "command": f"affectstream eval loop --head {subject.name}.glb --fit {fit.name}"}
+        )
+        progress(f"{len(gains.curves)} curves in {fit}")
+        return
+    found = closed.evaluate(engine, subject, pictures, seed, progress)
+    closed.show(found, Console())
+    if as_json:
+        typer.echo(json.dumps(found.keys()))

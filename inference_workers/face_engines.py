@@ -14,6 +14,7 @@ from runtime.settings import Settings
 
 if TYPE_CHECKING:
     from inference_workers.engines.face_emotion import FaceEmotion
+    from inference_workers.engines.gains import Gains
     from inference_workers.engines.landmarker import Landmarker
 
 log = logging.getLogger(__name__)
@@ -38,12 +39,14 @@ def emotion_network(settings: Settings) -> "FaceEmotion | None":
         return None
 
 
-def landmarker(settings: Settings, emotion: "FaceEmotion | None" = None) -> "Landmarker":
-    """The default engine; without an emotion network, the rule answers."""
+def landmarker(
+    settings: Settings, emotion: "FaceEmotion | None" = None, *, gains: "Gains | None" = None
+) -> "Landmarker":
+    """The default engine; without an emotion network, the rule answers, without gains, the shipped curves are used."""
     from inference_workers.engines.landmarker import Landmarker  # noqa: PLC0415
     from inference_workers.engines.onnx_sessions import Execution  # noqa: PLC0415
     from inference_workers.engines.yunet import YuNet  # noqa: PLC0415
 
     detector = YuNet(models.locate(settings, "yunet"), Execution.from_settings(settings))
     bundle = models.locate(settings, "face_landmarker")
-    return Landmarker(bundle, detector, emotion, most_faces=settings.most_faces)
+    return Landmarker(bundle, detector, emotion, most_faces=settings.most_faces, gains=gains)

@@ -22,6 +22,9 @@ ROI_SCALE: Final = 1.5
 
 RIGHT_EYE_OUTER: Final = 33
 LEFT_EYE_OUTER: Final = 263
+RIGHT_MOUTH_CORNER: Final = 61
+LEFT_MOUTH_CORNER: Final = 291
+INNER_LIPS: Final = (13, 14)
 
 # fmt: off
 BLENDSHAPE_LANDMARKS: Final = np.array([
@@ -185,14 +188,34 @@ class CanonicalFace:
             raise ValueError("canonical face names no landmarks for the pose")
         return cls(vertices, weights)
 
-    def pose(self, landmarks: Floats) -> Pose:
-        """Rotation that best turns the canonical face into ``landmarks``, by weighted least squares (Kabsch 1976)."""
+    def fit(self, landmarks: Floats) -> "Fit":
+        """How the canonical face best becomes ``landmarks``, by weighted least squares (Kabsch 1976, Umeyama 1991)."""
         w = self.weights / self.weights.sum()
         seen = landmarks[:468].astype(np.float64)
         a, b = self.vertices - w @ self.vertices, seen - w @ seen
-        u, _, vt = np.linalg.svd(b.T @ (a * w[:, None]))
-        flip = np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-        return Pose.of_matrix(u @ flip @ vt)
+        u, s, vt = np.linalg.svd(b.T @ (a * w[:, None]))
+        signs = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+        return Fit(u @ np.diag(signs) @ vt, float((s * signs).sum() / (w[:, None] * a * a).sum()))
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A rotation and a scale, pixels a centimetre, that turn the canonical face into landmarks."""
+
+    rotation: Doubles
+    scale: float
+
+    @property
+    def pose(self) -> Pose:
+        """The rotation as angles."""
+        return Pose.of_matrix(self.rotation)
+
+    def corner_drops(self, landmarks: Floats) -> tuple[float, float]:
+        """How far the mouth's left and right corner lie below the middle of its lips, in the face's own upright, cm."""
+        points = landmarks[[LEFT_MOUTH_CORNER, RIGHT_MOUTH_CORNER, *INNER_LIPS]].astype(np.float64)
+        down = points @ self.rotation[:, 1] / max(self.scale, 1e-9)
+        middle = down[2:].mean()
+        return float(down[0] - middle), float(down[1] - middle)
 
 
 def gaze_of(pose: Pose, eyes_x: float, eyes_y: float) -> tuple[float, float]:

@@ -44,6 +44,7 @@ from inference_workers.engines.face_geometry import (
     LANDMARKS,
     Box,
     CanonicalFace,
+    Fit,
     Floats,
     Pose,
     Roi,
@@ -52,6 +53,7 @@ from inference_workers.engines.face_geometry import (
     roi_of,
     sigmoid,
 )
+from inference_workers.engines.gains import Gains
 from inference_workers.engines.protocols import FaceInput, FaceOutput, Picture
 from inference_workers.engines.yunet import Detection, YuNet
 from inference_workers.tracking import LOST_US, Tracks
@@ -72,6 +74,7 @@ FULL_FRONTALITY: Final = float(np.cos(np.radians(30.0)))
 
 # The network answers with a neutral score first, then the ARKit names in our order, all but tongueOut.
 BLENDSHAPE_OUTPUTS: Final = 1 + len(BLENDSHAPES) - 1
+FROWNS: Final = [BLENDSHAPES.index("mouthFrownLeft"), BLENDSHAPES.index("mouthFrownRight")]
 
 NO_FACE: Final = FaceSignal(
     face_detected=False,
@@ -141,11 +144,20 @@ class Landmarker:
     max_batch = 1  # the networks take one picture each: a batch would only make the first one wait
 
     def __init__(
-        self, bundle: Path, detector: YuNet, emotion: FaceEmotion | None = None, *, most_faces: int = MOST_FACES
+        self,
+        bundle: Path,
+        detector: YuNet,
+        emotion: FaceEmotion | None = None,
+        *,
+        most_faces: int = MOST_FACES,
+        gains: Gains | None = None,
     ) -> None:
-        """Load the bundle; raises ModelError if it is not the one that this engine knows. No ``emotion``: the rule."""
+        """Load the bundle; raises ModelError if it is not the one that this engine knows.
+
+        No ``emotion``: the rule; no ``gains``: the shipped curves.
+        """
         self._emotion = emotion
-        self.source = f"landmarker{'_rule' if emotion is None else '_own' if emotion.own else ''}@3"
+        self.source = f"landmarker{'_rule' if emotion is None else '_own' if emotion.own else ''}@4"
         try:
             with zipfile.ZipFile(io.BytesIO(bundle.read_bytes())) as archive:
                 parts = {name: archive.read(name) for name in archive.namelist()}
@@ -166,12 +178,13 @@ class Landmarker:
             raise ModelError(f"{bundle} is not a Face Landmarker bundle: {error!r}") from error
         self._detector = detector
         self._most_faces = most_faces
+        self._gains = Gains.load() if gains is None else gains
 
     def warm_up(self) -> None:
         blank = np.zeros((128, 128, 3), np.uint8)
         self._detector.warm_up()
         landmarks, _ = self._landmarks_in(blank, Roi(64.0, 64.0, 96.0, 0.0))
-        self._weights(landmarks)
+        self._weights(landmarks, self._face.fit(landmarks))
         if self._emotion is not None:
             self._emotion.warm_up()
 
@@ -242,11 +255,13 @@ class Landmarker:
         points, logit = self._landmarks(np.divide(rgb[None], np.float32(255.0), dtype=np.float32))
         return roi.from_crop(points.reshape(LANDMARKS, 3)), float(sigmoid(logit)[0])
 
-    def _weights(self, landmarks: Floats) -> Vector:
+    def _weights(self, landmarks: Floats, fit: Fit) -> Vector:
         """The 52 blendshape weights in our order."""
         points = np.ascontiguousarray(landmarks[BLENDSHAPE_LANDMARKS, :2], np.float32)[None]
         (scores,) = self._blendshapes(points)
-        return (*(float(s) for s in np.clip(scores[1:], 0.0, 1.0)), 0.0)
+        read = np.append(scores[1:], np.float32(0.0))
+        read[FROWNS] = fit.corner_drops(landmarks)
+        return tuple(self._gains.apply(read).tolist())
 
     def _affect(self, picture: Picture, landmarks: Floats, aus: Vector) -> facial_affect.Affect:
         if self._emotion is None:
@@ -257,8 +272,9 @@ class Landmarker:
     def _describe(self, picture: Picture, landmarks: Floats, presence: float, state: Following) -> FaceSignal:
         height, width = picture.shape[:2]
         box = box_of(landmarks)
-        pose = self._face.pose(landmarks)
-        weights = self._weights(landmarks)
+        fit = self._face.fit(landmarks)
+        pose = fit.pose
+        weights = self._weights(landmarks, fit)
         named = dict(zip(BLENDSHAPES, weights, strict=True))
         aus = intensities(weights)
         affect = self._affect(picture, landmarks, aus)

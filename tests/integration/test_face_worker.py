@@ -85,7 +85,7 @@ def test_pictures_of_several_sessions_become_signals(settings, film):
         assert sequences == sorted(set(sequences))
         assert accounted(ledger.records, session) == list(range(sent + (session == "ann")))
     assert all(EMOTIONS[int(np.argmax(record.payload.emotion_scores))] == "happy" for record in ben)
-    assert {record.source for record in records} == {"landmarker@3"}
+    assert {record.source for record in records} == {"landmarker@4"}
     assert {record.payload.track_id for record in ben} == {0}
     for record in records:
         assert record.received_at_us <= record.ingested_at_us <= record.consumed_at_us <= record.inferred_at_us

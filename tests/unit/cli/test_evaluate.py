@@ -20,11 +20,11 @@ def test_faces_are_scored_and_told_as_json(tmp_path):
     found = CliRunner().invoke(app, ["face", "--data", str(tmp_path), "--json"])
     assert found.exit_code == 0, found.output
     told = json.loads(found.stdout.splitlines()[-1])
-    assert (told["engine"], told["n"], told["crops"], told["undetected"]) == ("landmarker@3", 3, 1, 1)
+    assert (told["engine"], told["n"], told["crops"], told["undetected"]) == ("landmarker@4", 3, 1, 1)
     assert told["confusion"]["sad"]["no face"] == 1
     assert told["per_class"]["happy"]["recall"] == 1.0
     by_rule = CliRunner().invoke(app, ["face", "--data", str(tmp_path), "--emotion", "rule", "--json"])
-    assert json.loads(by_rule.stdout.splitlines()[-1])["engine"] == "landmarker_rule@3"
+    assert json.loads(by_rule.stdout.splitlines()[-1])["engine"] == "landmarker_rule@4"
 
 
 def test_a_folder_without_emotions_is_told(tmp_path):

@@ -58,7 +58,7 @@ def test_roll_takes_the_top_of_the_head_towards_the_left_shoulder():
 def test_the_pose_of_turned_landmarks(canonical, pose):
     seen = np.zeros((LANDMARKS, 3), np.float32)
     seen[:468] = 7.5 * canonical.vertices @ pose.matrix().T + (320.0, 200.0, 12.0)
-    found = canonical.pose(seen)
+    found = canonical.fit(seen).pose
     expected = (pose.yaw_deg, pose.pitch_deg, pose.roll_deg)
     assert (found.yaw_deg, found.pitch_deg, found.roll_deg) == pytest.approx(expected, abs=1e-3)
 

@@ -70,7 +70,7 @@ def test_left_and_right_are_the_subjects_own(engine):
     # Put the upper lid of the eye at the picture's left, the subject's right one, onto the lower lid.
     for upper, lower in ((159, 145), (158, 153), (157, 154), (160, 144), (161, 163)):
         landmarks[upper, :2] = landmarks[lower, :2]
-    weights = dict(zip(BLENDSHAPES, engine._weights(landmarks), strict=True))
+    weights = dict(zip(BLENDSHAPES, engine._weights(landmarks, engine._face.fit(landmarks)), strict=True))
     assert weights["eyeBlinkRight"] > 0.5
     assert weights["eyeBlinkLeft"] < 0.2
 

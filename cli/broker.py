@@ -113,16 +113,23 @@ class EmbeddedKafka:
     thread-safe.
     """
 
-    def __init__(self, distribution: Distribution, data_dir: Path) -> None:
+    def __init__(self, distribution: Distribution, data_dir: Path, *, advertised_port: int | None = None) -> None:
+        """``advertised_port``: where clients reach it, if they do so through something that passes them on."""
         self._distribution = distribution
         self._data_dir = data_dir
         self._ports = free_ports(2)
+        self._advertised_port = advertised_port or self._ports[0]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def bootstrap_servers(self) -> str:
         """host:port for clients."""
-        return f"127.0.0.1:{self._ports[0]}"
+        return f"127.0.0.1:{self._advertised_port}"
+
+    @property
+    def port(self) -> int:
+        """Where it listens itself."""
+        return self._ports[0]
 
     @property
     def log_path(self) -> Path:
@@ -151,7 +158,7 @@ class EmbeddedKafka:
             self._data_dir.mkdir(parents=True, exist_ok=True)
             _made(logs, lambda path: shutil.copytree(self._distribution.formatted, path))
         properties = self._data_dir / "server.properties"
-        properties.write_text(_properties(self._ports, logs), encoding="utf-8")
+        properties.write_text(_properties(self._ports, logs, self._advertised_port), encoding="utf-8")
         if flags is None:
             flags = (f"-XX:SharedArchiveFile={self._distribution.archive}", "-Xshare:auto", "-Xlog:cds=off")
         return self._distribution.command("kafka.Kafka", str(properties), flags=flags)
@@ -210,10 +217,13 @@ def _key(*parts: bytes) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-def _properties(ports: Sequence[int], log_dirs: Path) -> str:
+def _properties(ports: Sequence[int], log_dirs: Path, advertised_port: int | None = None) -> str:
     port, controller_port = ports
     template = Template((CONFIGURATION / "server.properties").read_text(encoding="utf-8"))
-    return template.substitute(port=port, controller_port=controller_port, log_dirs=log_dirs)
+    advertised = advertised_port or port
+    return template.substitute(
+        port=port, advertised_port=advertised, controller_port=controller_port, log_dirs=log_dirs
+    )
 
 
 def _copy_jars(target: Path) -> None:

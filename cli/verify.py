@@ -88,6 +88,39 @@ def replay(  # noqa: PLR0917 - options, given by name
     sys.exit(0 if replays.identical else 1)
 
 
+@app.command()
+def faults(
+    only: Annotated[str, typer.Option(help="Keys of faults, with commas; empty: all.", show_default=False)] = "",
+    quick: Annotated[bool, typer.Option("--quick", help="Seconds where others last a minute.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Put the table into docs/reliability.md.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Cut, slow, freeze and kill every part of a real deployment, one after the other, while somebody streams.
+
+    After each, frames must come again, and nothing may be lost or doubled: the ledger, Kafka and ClickHouse are
+    compared. Exit code 0 only if so. About ten minutes.
+    """
+    import tempfile  # noqa: PLC0415
+    from pathlib import Path  # noqa: PLC0415
+
+    from cli.faults import suite, table  # noqa: PLC0415
+    from cli.faults.stage import Stage  # noqa: PLC0415
+    from runtime.settings import Settings  # noqa: PLC0415
+
+    keys = [key.strip() for key in only.split(",") if key.strip()]
+    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as folder:
+        given = Settings.from_env(os.environ, data_dir=Path(folder))
+        settings = given.model_copy(update={"clickhouse_dsn": "", "partitions": min(given.partitions, 6)})
+        with Stage(settings, os.environ, progress) as stage:
+            found = suite.try_all(stage, progress, only=keys, longer=not quick)
+    Console().print(table.table(found), soft_wrap=True, markup=False, highlight=False)
+    if write:
+        table.write(found, Path(__file__).resolve().parent.parent / "docs" / "reliability.md")
+    if as_json:
+        typer.echo(json.dumps(found.keys()))
+    sys.exit(0 if found.ok else 1)
+
+
 def _numbers(option: str, text: str) -> list[float]:
     try:
         found = [float(part) for part in text.split(",")]

@@ -133,10 +133,10 @@ def hop_spans_s(frame: AvatarFrame, instants: Instants) -> list[tuple[str, float
     """Spans in seconds for the metric ``hop_seconds``.
 
     ``tick_to_relayed`` (how late a frame leaves), ``fused_to_relayed``, and for each modality that counted
-    ``face_captured_to_relayed`` and one span a hop, for instance ``face_captured_to_received``: those and
-    ``fused_to_relayed`` add up to the whole. No station is before the one before it: Kafka's clock cuts to the
-    millisecond, and a client's is known to about that. What took longer than 60 s, or less than nothing, is left out as
-    a whole: a recorded session's times lie where they like.
+    ``face_captured_to_relayed`` and one span a hop, for instance ``face_captured_to_received``: those,
+    ``face_fused_to_relayed`` the last, add up to the whole. No station is before the one before it: Kafka's clock cuts
+    to the millisecond, and a client's is known to about that. What took longer than 60 s, or less than nothing, is left
+    out as a whole: a recorded session's times lie where they like.
     """
     relayed = (instants.relayed_at_us - frame.captured_at_us) / 1e6
     ways: dict[str, list[float]] = {}
@@ -152,7 +152,9 @@ def hop_spans_s(frame: AvatarFrame, instants: Instants) -> list[tuple[str, float
         spans.append((f"{modality}_captured_to_relayed", relayed - way[0]))
         spans.extend(
             (f"{modality}_{earlier}_to_{later}", end - start)
-            for (earlier, start), (later, end) in itertools.pairwise([*stations, ("fused", fused)])
+            for (earlier, start), (later, end) in itertools.pairwise(
+                [*stations, ("fused", fused), ("relayed", relayed)]
+            )
         )
     return spans
 

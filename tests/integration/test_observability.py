@@ -130,12 +130,14 @@ def test_the_means_of_the_hops_add_up_to_the_mean_of_the_whole(seen, modality):
     parts = (
         f'sum(affectstream_hop_seconds_sum{{hop=~"{modality}_.*", hop!~".*_captured_to_relayed", component="egress"}})'
     )
-    # The last hop belongs to both modalities: of the frames in which this one counted, it is the whole less the others.
     counted = f'affectstream_hop_seconds_count{{hop="{modality}_captured_to_relayed", component="egress"}}'
-    frames = 'affectstream_hop_seconds_count{hop="fused_to_relayed", component="egress"}'
-    relay = 'affectstream_hop_seconds_sum{hop="fused_to_relayed", component="egress"}'
-    missing_s = prometheus.value(f"sum({whole}) - {parts} - sum({relay}) * sum({counted}) / sum({frames})")
-    assert abs(missing_s) / prometheus.value(f"sum({counted})") < 0.002
+
+    def accounted() -> bool:
+        # Most scrapes fall between two frames; one in the midst of a frame has some of its hops and not the others.
+        missing_s = prometheus.value(f"(sum({whole}) - {parts}) / sum({counted})")
+        return abs(missing_s) < 1e-6
+
+    eventually(accounted, deadline_s=20, every_s=0.5)
 
 
 def test_traces_of_the_session_come_by_otlp_and_account_for_every_frame_whole(seen):

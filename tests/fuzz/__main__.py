@@ -69,7 +69,7 @@ def main() -> int:
     """All of it; the exit code."""
     parser = argparse.ArgumentParser(prog="make fuzz")
     parser.add_argument("--inputs", type=int, default=100_000)
-    parser.add_argument("--http", type=int, default=100)
+    parser.add_argument("--http", type=int, default=25)
     wanted = parser.parse_args()
     uv = Path(sys.executable).with_name("uv")
     atheris = guided(uv)

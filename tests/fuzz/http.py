@@ -138,11 +138,13 @@ def _ask(  # noqa: PLR0917
     uv: Path, name: str, document: Path, url: str, token: str, examples: int
 ) -> Came:
     command = [
-        str(uv), "tool", "run", "--quiet", "--from", SCHEMATHESIS, "schemathesis", "run", str(document), "--url", url,
-        "-H", f"Authorization: Bearer {token}", "--checks", "not_a_server_error", "--max-examples", str(examples),
+        str(uv.absolute()), "tool", "run", "--quiet", "--from", SCHEMATHESIS, "schemathesis", "run", str(document),
+        "--url", url, "-H", f"Authorization: Bearer {token}", "--checks", "not_a_server_error",
+        "--max-examples", str(examples),
         "--seed", str(SEED), "--phases", "examples,coverage,fuzzing", "--continue-on-failure", "--no-color",
         "--request-timeout", "60",
     ]  # fmt: skip
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    # It leaves a folder of its own where it runs.
+    answer = subprocess.run(command, cwd=document.parent, capture_output=True, text=True, check=False)
     counts = [int(found.replace(",", "")) for found in GENERATED.findall(answer.stdout)]
     return Came(name, max(counts, default=0), answer.returncode == 0 and bool(counts), answer.stdout + answer.stderr)

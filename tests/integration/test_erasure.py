@@ -1,6 +1,8 @@
 """Erasing sessions from every store of the whole product, and looking into each of them afterwards."""
 
 import asyncio
+import contextlib
+import logging
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,6 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client import generate_latest
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
 
 from analytics.recordings.reading import open_recording
 from analytics.runfile import read as read_runfile
@@ -17,12 +22,14 @@ from client import Session
 from client.errors import ConnectionRefused
 from runtime.clock import SystemClock
 from runtime.erasures import Erasures
+from runtime.errors import AffectstreamError
 from runtime.kafka import Publisher, ensure_topics, offset_ranges
 from runtime.keystore import key_store
 from runtime.settings import Settings
 from schemas.codec import Codec
 from schemas.records import AudioChunk, LedgerEntry, Signal, VideoFrame
-from schemas.topics import LEDGER, SIGNALS
+from schemas.topics import AVATAR_FRAMES, LEDGER, MEDIA_VIDEO, SIGNALS
+from tests.support.edges import Running, egress
 from tests.support.erased import SUBJECT, Person, Product, person, places_of, product
 from tests.support.prerequisites import cache_dir
 from tests.support.session_records import face
@@ -123,6 +130,61 @@ def test_nothing_of_a_session_is_left_and_others_keep_theirs(
     assert seen, "a busy edge gives pictures up, never sound"
     assert set(seen) <= set(stays.pictures)
     assert rows_of(running, "frames", stays.session.session_id) == len(replayed.frames)
+
+
+def test_logs_and_metrics_name_nobody_and_tell_no_secret(
+    running: Product, runner: asyncio.Runner, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What every role says of a session, good and hostile, holds no id, subject, token, key, sound or picture."""
+    caplog.set_level(logging.INFO)
+    with egress(running.settings) as relay:
+        who = runner.run(person(running.edge.url, 9, 1.0, subject="subject-of-the-logs"))
+        name, token = who.session.session_id, who.session.token
+        runner.run(_misbehaving(running, relay, name, token))
+        publisher = Publisher(running.settings)
+        for topic in (SIGNALS, AVATAR_FRAMES, MEDIA_VIDEO):
+            publisher.send(topic, name, b"not a record, but the secret of " + name.encode())
+        publisher.flush()
+        eventually(lambda: rows_of(running, "frames", name) > 5, deadline_s=20, what="frames as rows")
+        with running.owner(token) as owner, pytest.raises(AffectstreamError):
+            owner.summary(f"{name}x")
+        runner.run(who.session.end())
+        told = {process.role: process.log() + process.metrics() for process in running.processes}
+        # The test's own client logs whole addresses into the same process; no role does (runtime.logs).
+        said = (r for r in caplog.records if not r.name.startswith(("httpx", "httpcore")))
+        told["ingest and egress"] = "\n".join(f"{r.name} {r.getMessage()} {r.exc_text or ''}" for r in said)
+        for service in (running.edge, relay):
+            told[f"metrics of {service.role.name}"] = generate_latest(service.role.metrics.registry).decode()
+    assert "dead letter" in told["fusion"], "the roles say something of what they were sent"
+    words = [name, token, "subject-of-the-logs", running.settings.token_key, "secret of", f"{name}x"]
+    words += [repr(word)[2:-1] for word in who.words["pixels"] + who.words["words"]]
+    found = {(role, word) for role, text in told.items() for word in words if word in text}
+    assert not found
+
+
+async def _misbehaving(running: Product, relay: Running, name: str, token: str) -> None:
+    """The session's id and token in the hands of somebody who does everything wrong."""
+    session = f"/v1/sessions/{name}"
+    for url, said in (
+        (f"{running.edge.ws}{session}/media?token={token}", '{"type":"nothing"}'),
+        (f"{running.edge.ws}{session}/media?token={token}", b"\xff" * 50),
+        (f"{running.edge.ws}{session}x/media?token={token}", "{}"),
+        (f"{relay.ws}{session}/avatar?token={token}", '{"type":"nothing"}'),
+        (f"{relay.ws}{session}/avatar?token={token}x", "{}"),
+        (f"{relay.ws}/v1/nothing?token={token}", "{}"),
+    ):
+        with contextlib.suppress(WebSocketException):
+            async with connect(url, proxy=None, open_timeout=10) as socket:
+                await socket.send(said)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.5):
+                        async for _ in socket:
+                            pass
+    async with httpx.AsyncClient(base_url=running.edge.url, trust_env=False) as http:
+        await http.post("/v1/sessions", json={"subject": name * 20})
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/sdp"}
+        await http.post(f"{session}/whip", content=f"v=0 {name}", headers=headers)
+        await http.delete(f"{session}x", headers=headers)
 
 
 def test_what_comes_late_does_not_come_back(running: Product, runner: asyncio.Runner) -> None:

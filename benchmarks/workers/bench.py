@@ -19,8 +19,8 @@ from cli import sample
 from inference_workers import face_engines, models
 from inference_workers.engines.embedded_speech import EmbeddedSpeech
 from inference_workers.engines.silero_vad import SileroVad
+from inference_workers.engines.viseme_network import VisemeNetwork
 from inference_workers.speech.processor import SpeechProcessor
-from inference_workers.speech.viseme import SpectralVisemes
 from runtime.metrics import Metrics
 from runtime.settings import Settings
 
@@ -105,10 +105,11 @@ def _peers(
 def _speech(settings: Settings) -> tuple[Callable[[], SpeechProcessor], str]:
     """What makes a processor with the default engines, and their name."""
     detector = SileroVad(models.locate(settings, "silero_vad"))
+    visemes = VisemeNetwork(models.locate(settings, "viseme"))
     engine = EmbeddedSpeech(models.locate(settings, "speech_emotion"))
-    detector.warm_up()
-    engine.warm_up()
-    return lambda: SpeechProcessor(engine, detector, SpectralVisemes(), Metrics("speech-worker")), engine.source
+    for each in (detector, visemes, engine):
+        each.warm_up()
+    return lambda: SpeechProcessor(engine, detector, visemes, Metrics("speech-worker")), engine.source
 
 
 def show(results: Results, console: Console) -> None:

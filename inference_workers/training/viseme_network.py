@@ -118,7 +118,9 @@ def fit(examples: Examples, *, epochs: int, seed: int, checkpoints: Path, say: C
             told = ", ".join(f"{r:.3f} ({ms} ms)" for ms, r in zip(examples.look_aheads_ms, right, strict=True))
             say(f"epoch {epoch} of {epochs}: loss {loss:.3f}, accuracy on held-out languages by look-ahead {told}")
 
-    saving = lightning.pytorch.callbacks.ModelCheckpoint(dirpath=checkpoints, save_last=True, save_top_k=0)
+    saving = lightning.pytorch.callbacks.ModelCheckpoint(
+        dirpath=checkpoints, every_n_epochs=1, save_on_train_epoch_end=True, save_last=True
+    )
     trainer = lightning.Trainer(
         max_epochs=epochs,
         accelerator="cpu",

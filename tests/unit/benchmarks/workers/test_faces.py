@@ -4,13 +4,10 @@ import pytest
 
 from benchmarks.processes import CandidateError
 from benchmarks.workers.faces import check_seen
-from benchmarks.workers.peers import check_same
-from benchmarks.workers.speech import check_heard
 from cli.sample import GroundTruth
 
 TRUTH = GroundTruth(10.0, 30, 640, 480, face_visible=((0.0, 4.0), (6.0, 10.0)), speech=((2.0, 8.0),))
 TIMES = [number / 10 for number in range(100)]
-BOX = (0.25, 0.25, 0.5, 0.5)
 
 
 def test_an_engine_that_sees_what_is_shown():
@@ -28,16 +25,3 @@ def test_an_engine_that_always_says_the_same(answer):
 def test_nothing_seen_is_nothing_measured():
     with pytest.raises(CandidateError, match="0 of 0"):
         check_seen(TRUTH, [])
-
-
-def test_voices():
-    check_heard(TRUTH, [(at_s, TRUTH.speaks(at_s)) for at_s in TIMES])
-    with pytest.raises(CandidateError, match="hops only"):
-        check_heard(TRUTH, [(at_s, True) for at_s in TIMES])
-
-
-def test_a_peer_must_find_the_same_faces():
-    check_same([BOX] * 100, [BOX] * 99 + [None])
-    check_same([BOX], [(0.27, 0.27, 0.5, 0.5)])
-    with pytest.raises(CandidateError, match="98 of 100 faces"):
-        check_same([BOX] * 100, [*[BOX] * 98, None, (0.0, 0.0, 0.2, 0.2)])

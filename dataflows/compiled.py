@@ -22,6 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 RULES: Final = (
     "dataflows/alignment.py",
     "dataflows/attention.py",
+    "dataflows/attention_trial.py",
     "dataflows/calibration.py",
     "dataflows/compiled.py",
     "dataflows/core.py",

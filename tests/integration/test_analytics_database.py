@@ -196,7 +196,7 @@ def test_who_may_read_what(api: tuple[TestClient, Tokens, int]) -> None:
         assert client.get(path, headers=session_token("s1", "manage")).json()["code"] == "not_operator"
     for path in one:
         assert client.get(path, headers=session_token("s1", "watch")).status_code == 200, path
-        assert client.get(path, headers=session_token("s1", "audio")).json()["code"] == "missing_scope"
+        assert client.get(path, headers=session_token("s1", "audio")).json()["code"] == "wrong_audience"
     expired = bearer(tokens.operator(issued_at_s=now_s - 120, ttl_s=60))
     assert client.get("/v1/counts", headers=expired).json()["code"] == "expired_token"
     assert client.get("/v1/sessions/none/summary", headers=operator).status_code == 404

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from inference_workers import facial_affect
+from inference_workers import facial_affect, tracking
 from inference_workers.action_units import intensities
 from inference_workers.engines import landmarker
 from inference_workers.engines.face_geometry import Box, Pose, gaze_of
@@ -40,8 +40,8 @@ def rules() -> dict[str, Any]:
             "fullSizePx": landmarker.FULL_SIZE_PX,
             "leastSizePx": landmarker.LEAST_SIZE_PX,
             "fullFrontality": landmarker.FULL_FRONTALITY,
-            "reacquireMs": landmarker.REACQUIRE_US / 1_000,
-            "reacquireOverlap": landmarker.REACQUIRE_OVERLAP,
+            "reacquireMs": tracking.LOST_US / 1_000,
+            "reacquireOverlap": landmarker.SAME_FACE,
         },
         "viseme": {
             "prototypes": viseme.PROTOTYPES,

@@ -5,8 +5,8 @@ from benchmarks.fusion.bench import Plan, measure
 
 def test_fusion_the_floor_and_a_peer_on_real_kafka(settings):
     plan = Plan(
-        sizes=(4,), seconds=4, session_seconds=32, repeats=1, live_sessions=4, live_seconds=3.0, peers=("bytewax_windows",),
-        peer_sessions=4, peer_seconds=4,
+        sizes=(4,), seconds=4, session_seconds=32, repeats=1, live_sessions=4, live_seconds=3.0,
+        peers=("bytewax_windows",), peer_sessions=4, peer_seconds=4,
     )  # fmt: skip
     said = []
     results = measure(settings, plan, said.append)

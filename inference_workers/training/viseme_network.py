@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +11,7 @@ import lightning
 import numpy as np
 import onnx
 import torch
+from lightning.fabric.utilities.warnings import PossibleUserWarning
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
@@ -132,7 +134,12 @@ def fit(examples: Examples, *, epochs: int, seed: int, checkpoints: Path, say: C
     )
     last = checkpoints / "last.ckpt"
     data = DataLoader(_Chunks(frames, labels, steps, seed), batch_size=None)
-    trainer.fit(training, data, ckpt_path=str(last) if last.exists() else None)
+    with warnings.catch_warnings():
+        # Of Lightning's own code, and its advice on loaders of files: ours hold everything in memory.
+        warnings.filterwarnings("ignore", message=".*LeafSpec")
+        warnings.filterwarnings("ignore", category=PossibleUserWarning)
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists")  # it does when resuming
+        trainer.fit(training, data, ckpt_path=str(last) if last.exists() else None)
     net = training.net
     net.eval()
     return net
@@ -182,16 +189,19 @@ def write_onnx(
             return torch.softmax(self.net(frames)[:, :, 0, 0], dim=1)
 
     buffer = io.BytesIO()
-    torch.onnx.export(
-        OneHead().eval(),
-        (torch.zeros(2, MELS, CONTEXT),),
-        buffer,
-        input_names=["frames"],
-        output_names=["probabilities"],
-        dynamic_axes={"frames": {0: "n"}, "probabilities": {0: "n"}},
-        opset_version=OPSET,
-        dynamo=False,
-    )
+    with warnings.catch_warnings():
+        # Of its age, and of shapes that it takes for fixed: the test compares what the file answers.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            OneHead().eval(),
+            (torch.zeros(2, MELS, CONTEXT),),
+            buffer,
+            input_names=["frames"],
+            output_names=["probabilities"],
+            dynamic_axes={"frames": {0: "n"}, "probabilities": {0: "n"}},
+            opset_version=OPSET,
+            dynamo=False,
+        )
     model = onnx.load_from_string(buffer.getvalue())
     onnx.checker.check_model(model)
     data = model.SerializeToString(deterministic=True)

@@ -36,6 +36,7 @@ class Plan:
     repeats: int = 5
     live_seconds: float = 30.0
     """Of one session through the real worker; 0: that part, which needs Kafka, is left out."""
+    live_rate_hz: int = RATE_HZ
     speech_sessions: Sequence[int] = (1, 20)
     peers: Sequence[str] = ()
 
@@ -85,8 +86,8 @@ def measure(settings: Settings, plan: Plan, progress: Progress) -> Results:
         peers = _peers(settings, plan, faces_of(face_engine, recorded.with_faces()), folder, progress)
         latency = None
         if plan.live_seconds:
-            progress(f"faces: one session live, {plan.live_seconds:g} s at {RATE_HZ} a second")
-            latency = latency_of(settings, recorded, plan.live_seconds, folder)
+            progress(f"faces: one session live, {plan.live_seconds:g} s at {plan.live_rate_hz} a second")
+            latency = latency_of(settings, recorded, plan.live_seconds, folder, plan.live_rate_hz)
     make, name = _speech(settings)
     progress(f"speech: {name}, {', '.join(map(str, plan.speech_sessions))} sessions at once")
     speech = [cost_of(make, recorded, sessions, plan.repeats) for sessions in plan.speech_sessions]

@@ -44,7 +44,7 @@ EDGE_S: Final = 0.1
 """So near to where the truth changes, the engine may be a picture early or late."""
 AGREED: Final = 0.99
 """Share of the pictures in which a face must be found exactly if one shows."""
-WARM_PICTURES: Final = 60
+WARM_S: Final = 2.0
 SETTLE_DEADLINE_S: Final = 20.0
 
 Fractions = tuple[float, float, float, float]
@@ -143,15 +143,18 @@ def _run(engine: FaceEngine, pictures: Sequence[tuple[float, bytes]]) -> tuple[l
     return said, spent_s
 
 
-def latency_of(settings: Settings, recorded: Recorded, seconds: float, folder: Path) -> FaceLatency:
+def latency_of(
+    settings: Settings, recorded: Recorded, seconds: float, folder: Path, rate_hz: int = RATE_HZ
+) -> FaceLatency:
     """One session live through the real worker; CandidateError if a picture has no signal."""
     own = topics_of_a_run(settings, folder)
     program = Program((sys.executable, "-m", "cli", "run", "face-worker"), environment(**own.to_env()), ROOT)
-    wanted = WARM_PICTURES + round(seconds * RATE_HZ)
+    warm = round(WARM_S * rate_hz)
+    wanted = warm + round(seconds * rate_hz)
     with Topics(own) as topics, Candidate(program, own.data_dir / "output.txt") as worker:
         worker.wait_for(lambda: _is_ready(own))
         began_cpu_s = worker.cpu_s()
-        _film(own, recorded, wanted)
+        _film(own, recorded, wanted, rate_hz)
         until = time.monotonic() + SETTLE_DEADLINE_S
         while topics.count(SIGNALS) < wanted and time.monotonic() < until:
             worker.require_running()
@@ -160,23 +163,23 @@ def latency_of(settings: Settings, recorded: Recorded, seconds: float, folder: P
         found = _stamps(own)
     if len(found) != wanted:
         raise CandidateError(
-            f"{wanted} pictures gave {len(found)} signals: the worker did not keep up with {RATE_HZ}/s"
+            f"{wanted} pictures gave {len(found)} signals: the worker did not keep up with {rate_hz}/s"
         )
-    stamps = np.array([each[1:] for each in sorted(found)[WARM_PICTURES:]]) / 1e3
+    stamps = np.array([each[1:] for each in sorted(found)[warm:]]) / 1e3
     ingested, consumed, inferred = stamps.T
     p50, p95, p99 = np.percentile(inferred - consumed, [50, 95, 99]).tolist()
     whole_p50, whole_p95 = np.percentile(inferred - ingested, [50, 95]).tolist()
     return FaceLatency(p50, p95, p99, (whole_p50, whole_p95), len(stamps), 1e3 * spent_s / wanted)
 
 
-def _film(settings: Settings, recorded: Recorded, count: int) -> None:
+def _film(settings: Settings, recorded: Recorded, count: int, rate_hz: int) -> None:
     """Publish pictures at their pace, sealed, as the edge does."""
     codec, clock, publisher = Codec(), SystemClock(), Publisher(settings)
     seal = KeyRing(key_store(settings.data_dir)).made("bench", "video")
     assert seal is not None
     began_s = time.monotonic()
     for number in range(count):
-        wait_s = began_s + number / RATE_HZ - time.monotonic()
+        wait_s = began_s + number / rate_hz - time.monotonic()
         if wait_s > 0:
             publisher.poll()
             time.sleep(wait_s)

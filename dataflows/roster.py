@@ -15,8 +15,8 @@ import numpy.typing as npt
 from dataflows.compiled import compiled
 from dataflows.layout import Int64s
 
-NAME_BYTES: Final = 32
-"""Names up to this length are in the table; others (the edge gives none) are looked for one by one."""
+NAME_BYTES: Final = 48
+"""Names up to this length are in the table (the edge gives 36); others are looked for one by one."""
 SLOTS_A_ROW: Final = 4
 PRIME: Final = 16_777_619
 """FNV-1a's of 32 bits (Fowler, Noll, Vo): a product of both fits 63 bits, compiled or not."""

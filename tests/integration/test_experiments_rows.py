@@ -157,7 +157,7 @@ def test_asking_again_computes_nothing_anew(opened: Any, monkeypatch: pytest.Mon
 
 def test_what_was_before_is_told_by_subject(opened: Any) -> None:
     with opened[0].reader() as client:
-        before = _before(client, "livelier", "2")
+        before = _before(client, "livelier", "2", "")
     assert before == {f"p-{n:04d}": {"rating": n % 5 + 1, "duration": pytest.approx(10, abs=0.1)} for n in range(1, 6)}
 
 

@@ -9,6 +9,8 @@ from cli.sample import GroundTruth
 FACE_MARGIN_S: Final = 1.0
 SPEECH_MARGIN_S: Final = 0.5
 """Figures leave out so much beside each change of the truth: fusion's filters need a moment, on purpose."""
+FACE_DECIDES: Final = 0.5
+"""Weight of the face from which on the emotion is what it shows."""
 
 
 class Observation:
@@ -66,7 +68,8 @@ class Observation:
         if at_s < 0:
             return
         payload = message["payload"]
-        if self._truth.shows_face(at_s, margin_s=FACE_MARGIN_S):
+        # On a machine that falls behind pictures go stale, and the voice alone decides: that says nothing of the face.
+        if self._truth.shows_face(at_s, margin_s=FACE_MARGIN_S) and payload["weights"]["face"] >= FACE_DECIDES:
             self._happy_on_top.append(payload["emotion"] == "happy")
         if self._truth.speaks(at_s, margin_s=SPEECH_MARGIN_S):
             self._speaking["speech"].append(payload["speaking_probability"])

@@ -17,12 +17,16 @@ def avatar_frame(sequence: int, *, captured_before_ms: float = 10.0):
     }
 
 
-def emotion_update(at_s: float, emotion: str, speaking: float):
+def emotion_update(at_s: float, emotion: str, speaking: float, face_weight: float = 0.7):
     return {
         "type": "emotion_update",
         "timestamp_ms": START_US // 1_000 + round(at_s * 1_000),
         "sequence": round(at_s * 30),
-        "payload": {"emotion": emotion, "speaking_probability": speaking},
+        "payload": {
+            "emotion": emotion,
+            "speaking_probability": speaking,
+            "weights": {"face": face_weight, "speech": 0.9 - face_weight},
+        },
     }
 
 
@@ -58,6 +62,7 @@ def test_figures_follow_the_truth_round_after_round_and_leave_out_the_edges():
         seen.message(0, emotion_update(round_s + 7.0, "happy", 0.95))
         seen.message(0, emotion_update(round_s + 5.1, "happy", 0.5))  # beside a change
         seen.message(0, emotion_update(round_s + 11.0, "neutral", 0.02))  # no face
+        seen.message(0, emotion_update(round_s + 7.5, "angry", 0.95, 0.1))  # the voice decides
         seen.message(0, emotion_update(round_s + 20.0, "sad", 0.05))
     figures = seen.figures()
     assert figures["happy_on_top_share"] == pytest.approx(6 / 8)

@@ -4,6 +4,7 @@ import importlib
 import logging
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from inference_workers import models, sensevoice_model
@@ -76,23 +77,21 @@ def _embedded(settings: Settings) -> SpeechEngine:
 
 def _sensevoice(settings: Settings) -> SpeechEngine:
     path = sensevoice_model.locate(settings, "torch")
-    made: SpeechEngine = module_of("sensevoice").SenseVoice(
-        path,
-        device=settings.inference_device,
-        language=settings.speech_language,
-    )
-    _say_licence()
-    return made
+    return _licensed(settings, module_of("sensevoice").SenseVoice, path)
 
 
 def _sensevoice_onnx(settings: Settings) -> SpeechEngine:
     path = sensevoice_model.locate(settings, "onnx")
-    made: SpeechEngine = module_of("sensevoice-onnx").SenseVoiceOnnx(
-        path,
-        device=settings.inference_device,
-        language=settings.speech_language,
-    )
-    _say_licence()
+    return _licensed(settings, module_of("sensevoice-onnx").SenseVoiceOnnx, path)
+
+
+def _licensed(settings: Settings, make: Callable[..., SpeechEngine], path: Path) -> SpeechEngine:
+    """An engine of SenseVoice's files in ``path``; says their licence once they are loaded."""
+    made = make(path, device=settings.inference_device, language=settings.speech_language)
+    log.info(
+        "speech: %s; licence: %s (%s)",
+        sensevoice_model.WHAT, sensevoice_model.LICENCE, sensevoice_model.LICENCE_IN_SHORT,
+    )  # fmt: skip
     return made
 
 
@@ -128,13 +127,6 @@ def _url(settings: Settings) -> str:
     if not settings.speech_url:
         raise SettingsError(f"the speech engine {settings.speech_engine} needs AFFECTSTREAM_SPEECH_URL")
     return settings.speech_url
-
-
-def _say_licence() -> None:
-    log.info(
-        "speech: %s; licence: %s (%s)",
-        sensevoice_model.WHAT, sensevoice_model.LICENCE, sensevoice_model.LICENCE_IN_SHORT,
-    )  # fmt: skip
 
 
 def _say_where(settings: Settings) -> None:

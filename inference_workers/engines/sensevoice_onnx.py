@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from inference_workers import sensevoice_model
+from inference_workers.engines.onnx_sessions import CPU, Execution, open_session, runs_on
 from inference_workers.engines.protocols import Samples, SpeechEmotion
 from inference_workers.speech.features import SAMPLE_RATE_HZ
 from inference_workers.speech.filterbank import Filterbank, FrontendConf
@@ -50,7 +50,10 @@ class SenseVoiceOnnx:
             FrontendConf.of(path / sensevoice_model.CONFIG), path / sensevoice_model.STATISTICS
         )  # fmt: skip
         self._vocabulary = Vocabulary.of(sensevoice_model.token_list(path), str(path))
-        self._session = _session(path / sensevoice_model.ONNX, device)
+        execution = Execution(("cuda", "cpu")) if device == "cuda" else CPU
+        self._session = open_session(path / sensevoice_model.ONNX, execution)
+        if runs_on(self._session) not in execution.providers[:1]:
+            log.warning("SenseVoice runs on the CPU")
         inputs = {each.name: each.shape for each in self._session.get_inputs()}
         size = self._session.get_outputs()[0].shape[-1]
         if tuple(sorted(inputs)) != INPUTS or inputs["speech"][-1] != self._features.size:
@@ -90,24 +93,3 @@ class SenseVoiceOnnx:
             },
         )
         return np.asarray(logits, np.float32)
-
-
-def _session(path: Path, device: str) -> onnxruntime.InferenceSession:
-    """On the calling thread only; raises ModelError if the file does not load."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    providers = ["CPUExecutionProvider"]
-    if device == "cuda":
-        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-            providers.insert(0, "CUDAExecutionProvider")
-        else:
-            log.warning("this onnxruntime has no CUDA (install affectstream[gpu]): SenseVoice runs on the CPU")
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # onnxruntime has no common base for its errors
-        raise ModelError(f"{path} does not load: {error}") from error
-    if providers[0] not in session.get_providers():
-        log.warning("CUDA does not start here: SenseVoice runs on the CPU")
-    return session

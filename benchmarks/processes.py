@@ -4,6 +4,8 @@ import os
 import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -174,3 +176,18 @@ def free_port() -> int:
 def environment(**more: str) -> dict[str, str]:
     """Our own environment and ``more``; numeric libraries get one thread."""
     return {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **more}
+
+
+def metrics_page(port: int) -> str:
+    """What a role's metrics port on this machine says; empty if nobody answers within a second."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=1.0) as answer:
+            text: str = answer.read().decode()
+            return text
+    except (urllib.error.URLError, OSError):
+        return ""
+
+
+def is_ready(role: str, metrics_port: int) -> bool:
+    """Whether a role says so on its metrics page."""
+    return f'affectstream_role_ready{{role="{role}"}} 1.0' in metrics_page(metrics_port)

@@ -2,8 +2,6 @@
 
 import asyncio
 import sys
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -21,7 +19,7 @@ from benchmarks.fusion.contestants import ROOT
 from benchmarks.fusion.kafka_log import Topics
 from benchmarks.fusion.measure import topics_of_a_run
 from benchmarks.fusion.signals import FACE_HZ
-from benchmarks.processes import Candidate, CandidateError, Program, environment, free_port
+from benchmarks.processes import Candidate, CandidateError, Program, environment, free_port, is_ready
 from cli import sample
 from inference_workers import models
 from runtime.kafka import TopicPartition, consumer
@@ -114,7 +112,7 @@ def _run(settings: Settings, folder: Path, sessions: int, seconds: float, media:
             mine = own.model_copy(update={"metrics_port": free_port()})
             program = Program((sys.executable, "-m", "cli", "run", role), environment(**mine.to_env()), ROOT)
             running[role] = stack.enter_context(Candidate(program, own.data_dir / f"{role}.txt"))
-            running[role].wait_for(lambda role=role, mine=mine: _is_ready(role, mine))  # type: ignore[misc]
+            running[role].wait_for(lambda role=role, mine=mine: is_ready(role, mine.metrics_port))  # type: ignore[misc]
         costs = asyncio.run(_drive(f"http://127.0.0.1:{own.port}", sessions, seconds, media, running))
         counted = _signals(own)
     sent = {"face": (seconds + WARM_S) * FACE_HZ * sessions, "speech": (seconds + WARM_S) * HOP_HZ * sessions}
@@ -156,14 +154,6 @@ async def _spent(running: Mapping[str, Candidate], work: Any) -> Mapping[str, fl
     before = {role: candidate.cpu_s() for role, candidate in running.items()}
     await work
     return {role: candidate.cpu_s() - before[role] for role, candidate in running.items()}
-
-
-def _is_ready(role: str, settings: Settings) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{settings.metrics_port}/metrics", timeout=1.0) as answer:
-            return f'affectstream_role_ready{{role="{role}"}} 1.0'.encode() in answer.read()
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def _signals(settings: Settings) -> Counter[str]:

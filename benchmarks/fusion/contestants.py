@@ -2,8 +2,6 @@
 
 import shutil
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,7 @@ from benchmarks.bench import Progress
 from benchmarks.environments import make_environment, run
 from benchmarks.fusion.kafka_streams.tables import write_tables
 from benchmarks.fusion.signals import RecordedLog
-from benchmarks.processes import Program, environment
+from benchmarks.processes import Program, environment, is_ready
 from runtime.errors import PrerequisiteError
 from runtime.settings import Settings
 from schemas.codec import Codec
@@ -81,11 +79,7 @@ def _prepare_ours(_cache_dir: Path, progress: Progress) -> None:
 
 def role_is_ready(settings: Settings, _said: str = "") -> bool:
     """Whether the role says so on its metrics page."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{settings.metrics_port}/metrics", timeout=1.0) as answer:
-            return b'affectstream_role_ready{role="fusion"} 1.0' in answer.read()
-    except (urllib.error.URLError, OSError):
-        return False
+    return is_ready("fusion", settings.metrics_port)
 
 
 def _floor(settings: Settings, log: RecordedLog, frame: bytes) -> Program:

@@ -3,8 +3,6 @@
 import json
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -25,7 +23,16 @@ from benchmarks.fusion.kafka_log import Topics
 from benchmarks.fusion.measure import topics_of_a_run
 from benchmarks.fusion.signals import FACE_HZ, US
 from benchmarks.latency.stations import Percentiles
-from benchmarks.processes import Candidate, CandidateError, CpuShares, Program, environment, free_port
+from benchmarks.processes import (
+    Candidate,
+    CandidateError,
+    CpuShares,
+    Program,
+    environment,
+    free_port,
+    is_ready,
+    metrics_page,
+)
 from benchmarks.system import accounts
 from benchmarks.system.people import DEVICE_US
 from runtime.settings import Settings
@@ -308,25 +315,12 @@ def _sleep_until(instant_s: float) -> None:
     time.sleep(max(0.0, instant_s - time.time()))
 
 
-def is_ready(role: str, metrics_port: int) -> bool:
-    """Whether a role says so."""
-    return f'affectstream_role_ready{{role="{role}"}} 1.0' in _metrics(metrics_port)
-
-
 def shedding(metrics_port: int) -> int:
     """The edge's step of shedding; 0 if it does not say."""
-    for line in _metrics(metrics_port).splitlines():
+    for line in metrics_page(metrics_port).splitlines():
         if line.startswith("affectstream_edge_shedding "):
             return int(float(line.split()[1]))
     return 0
-
-
-def _metrics(port: int) -> str:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=1.0) as answer:
-            return str(answer.read().decode())
-    except (urllib.error.URLError, OSError):
-        return ""
 
 
 def show(results: Results, console: Console) -> None:

@@ -7,20 +7,18 @@ besides, from the edge's stamp on the picture.
 
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from benchmarks.fusion.contestants import ROOT
-from benchmarks.fusion.kafka_log import Topics
+from benchmarks.fusion.kafka_log import Topics, read_topic
 from benchmarks.fusion.measure import topics_of_a_run
-from benchmarks.processes import Candidate, CandidateError, Program, environment
+from benchmarks.processes import Candidate, CandidateError, Program, environment, is_ready
 from benchmarks.workers.media import EPOCH_US, Recorded, picture
 from benchmarks.workers.outbox import Kept
 from cli.sample import GroundTruth
@@ -29,7 +27,7 @@ from inference_workers.face import FaceProcessor
 from inference_workers.pictures import decode
 from inference_workers.worker import Taken
 from runtime.clock import SystemClock
-from runtime.kafka import Publisher, TopicPartition, consumer
+from runtime.kafka import Publisher
 from runtime.keystore import KeyRing, key_store
 from runtime.metrics import Metrics
 from runtime.sealing import media_binding
@@ -152,7 +150,7 @@ def latency_of(
     warm = round(WARM_S * rate_hz)
     wanted = warm + round(seconds * rate_hz)
     with Topics(own) as topics, Candidate(program, own.data_dir / "output.txt") as worker:
-        worker.wait_for(lambda: _is_ready(own))
+        worker.wait_for(lambda: is_ready("face-worker", own.metrics_port))
         began_cpu_s = worker.cpu_s()
         _film(own, recorded, wanted, rate_hz)
         until = time.monotonic() + SETTLE_DEADLINE_S
@@ -193,25 +191,11 @@ def _film(settings: Settings, recorded: Recorded, count: int, rate_hz: int) -> N
 
 def _stamps(settings: Settings) -> list[tuple[int, int, int, int]]:
     """Of every signal in the log: sequence, and µs when ingested, taken by the worker, and inferred."""
-    reader, codec = consumer(settings, "bench-workers"), Codec()
-    found: list[tuple[int, int, int, int]] = []
-    try:
-        reader.assign([TopicPartition(settings.topic(SIGNALS), p, 0) for p in range(settings.partitions)])
-        empty = 0
-        while empty < 3:
-            message = reader.poll(1.0)
-            empty = empty + 1 if message is None else 0
-            if message is not None and message.error() is None:
-                signal = codec.decode(Signal, message.value())
-                found.append((signal.sequence, signal.ingested_at_us, signal.consumed_at_us, signal.inferred_at_us))
-    finally:
-        reader.close()
+    codec, found = Codec(), list[tuple[int, int, int, int]]()
+
+    def note(messages: list[Any]) -> None:
+        signals = [codec.decode(Signal, message.value()) for message in messages]
+        found.extend((each.sequence, each.ingested_at_us, each.consumed_at_us, each.inferred_at_us) for each in signals)
+
+    read_topic(settings, SIGNALS, note)
     return found
-
-
-def _is_ready(settings: Settings) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{settings.metrics_port}/metrics", timeout=1.0) as answer:
-            return b'affectstream_role_ready{role="face-worker"} 1.0' in answer.read()
-    except (urllib.error.URLError, OSError):
-        return False

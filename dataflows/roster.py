@@ -133,7 +133,6 @@ class Roster:
     def __init__(self, rows: int) -> None:
         self._rows: dict[bytes, int] = {}
         self._seed = np.array([secrets.randbits(32)], np.int64)
-        self._long = 0
         self._table = self._new_table(rows)
 
     def _new_table(self, rows: int) -> Table:

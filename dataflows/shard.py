@@ -1,22 +1,15 @@
 """All sessions of one Kafka partition: messages in, frames and ledger entries out, snapshots as plain bytes."""
 
-import hashlib
 import heapq
-import json
-import struct
-import zlib
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from backports import zstd
 
-from dataflows import calibration, core, layout
+from dataflows import calibration, core, layout, snapshot
 from dataflows.alignment import first_tick_us
 from dataflows.layout import (
     ACTIVE,
@@ -33,7 +26,6 @@ from dataflows.layout import (
     LIFECYCLE,
     OUTCOMES,
     RECORD,
-    RING,
     ROW,
     SECOND_START,
     SESSION_OUTCOMES,
@@ -49,28 +41,22 @@ from dataflows.layout import (
     new_state,
 )
 from dataflows.roster import Names, Roster
+from dataflows.session_config import checked_calibration, checked_parameters
+from dataflows.snapshot import Place
 from dataflows.wire import FrameEncoder, SignalDecoder
 from runtime.errors import RecoveryError
 from schemas.bulk import UNREADABLE as UNREADABLE_KIND
 from schemas.bulk import SignalBatch
 from schemas.codec import Codec
-from schemas.fusion_config import PARAMETERS, FusionConfig
 from schemas.records import LedgerEntry, SessionControl, SessionStarted, Signal
 from schemas.topics import CUT_KEY
-from schemas.vocabulary import BLENDSHAPES, Modality, Stage
+from schemas.vocabulary import Modality, Stage
 
 MODALITIES: Final = (Modality.FACE.value, Modality.SPEECH.value, "")
 OUTPUT_FRAMES: Final = 4_096
 FIRST_CAPACITY: Final = 16
-CONFIGURATIONS: Final = 256
-"""That are remembered as checked: most sessions have one of a few."""
 FETCHED: Final = 128
 """Records whose sessions' state is fetched ahead: some 5 kB each, of a processor's cache of a megabyte or two."""
-
-MAGIC: Final = b"affectstream-shard\n"
-SNAPSHOT_VERSION: Final = 3
-QUICKLY: Final = -20
-"""Level at which snapshots are compressed: to 0.4 of their size, in half of the time that SQLite takes for the rest."""
 
 
 # Plain tuples: there are tens of thousands a second.
@@ -104,12 +90,6 @@ class Step:
     """Instant of the last frame's tick."""
     last_hops_ms: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
     """That frame's hop stamps, by modality."""
-
-
-def layout_digest() -> str:
-    """Names the meaning of a snapshot's bytes: what differs cannot be restored."""
-    shape = (ROW.descr, RING, layout.F_WIDTH, layout.S_WIDTH, list(PARAMETERS), BLENDSHAPES, OUTCOMES)
-    return hashlib.sha256(repr(shape).encode()).hexdigest()[:16]
 
 
 class Shard:
@@ -414,164 +394,25 @@ class Shard:
         """Everything that :meth:`restore` needs, as bytes that share nothing with this object."""
         rows = np.array(self._roster.rows(), np.int64)
         sessions = [self._session_of[r] for r in rows.tolist()]
-        header = {
-            "version": SNAPSHOT_VERSION,
-            "layout": layout_digest(),
-            "partition": self.partition,
-            "partitions": self.partitions,
-            "next_offset": self.next_offset,
-            "capacity": len(self._session_of),
-            "clock": self._state.partition.tolist(),
-            "sessions": len(rows),
-            "ids": [len(session) for session in sessions],
-        }
-        packed = self._state.rows[rows]
-        parts: list[Any] = [rows, packed.view(np.uint8)]
-        for modality, values, stamps in _rings(self._state):
-            which, slot = _used_slots(rows, packed, modality)
-            parts += [stamps[which, slot], values[which, slot]]
-        text = json.dumps(header).encode()
-        # Sessions are named outside of what is compressed: who looks for one in a store's files must find it.
-        body = [struct.pack("<I", len(text)), text, *sessions, zstd.compress(b"".join(parts), QUICKLY)]
-        checksum = 0
-        for part in body:
-            checksum = zlib.crc32(part, checksum)
-        return b"".join([MAGIC, struct.pack("<I", checksum), *body])
+        place = Place(self.partition, self.partitions, self.next_offset)
+        return snapshot.pack(place, self._state, rows, sessions)
 
     @classmethod
     def restore(cls, data: bytes, partitions: int, codec: Codec | None = None) -> "Shard":
         """The shard that gave ``data``; raises RecoveryError if that cannot go on with so many partitions."""
-        header, sessions, body = _opened(data, partitions)
-        shard = cls(header["partition"], partitions, codec)
-        shard.next_offset = header["next_offset"]
-        shard._resize(max(header["capacity"], FIRST_CAPACITY))
-        state, count = shard._state, header["sessions"]
-        state.partition[:] = header["clock"]
-        rows = np.frombuffer(body.take(8 * count), np.int64)
-        packed = np.frombuffer(body.take(ROW.itemsize * count), ROW)
-        state.rows[rows] = packed
-        for r, session in zip(rows.tolist(), sessions, strict=True):
+        kept = snapshot.unpack(data, partitions)
+        shard = cls(kept.place.partition, partitions, codec)
+        shard.next_offset = kept.place.next_offset
+        shard._resize(max(kept.capacity, FIRST_CAPACITY))
+        for r, session in zip(kept.rows.tolist(), kept.sessions, strict=True):
             shard._session_of[r] = session
             shard._roster.add(session, r)
-        for modality, values, stamps in _rings(state):
-            which, slot = _used_slots(rows, packed, modality)
-            stamps[which, slot] = np.frombuffer(body.take(8 * layout.N_HOPS * len(which)), np.int64).reshape(
-                -1, layout.N_HOPS
-            )
-            width = values.shape[2]
-            values[which, slot] = np.frombuffer(body.take(4 * width * len(which)), np.float32).reshape(-1, width)
-        body.end()
+        kept.fill(shard._state)
         shard._free = [r for r in range(len(shard._session_of)) if not shard._session_of[r]]
         heapq.heapify(shard._free)
         return shard
 
 
-def checked_parameters(config: FusionConfig) -> Mapping[str, float]:
-    """Every known parameter of a session: recorded, or what sessions older than it were fused by.
-
-    Raises ValueError on one that is not a number within its range.
-    """
-    return _checked(tuple(config.parameters.items()))
-
-
-@lru_cache(maxsize=CONFIGURATIONS)
-def _checked(recorded: tuple[tuple[str, float], ...]) -> Mapping[str, float]:
-    given, found = dict(recorded), {}
-    for name, parameter in PARAMETERS.items():
-        value = given.get(name, parameter.unrecorded)
-        if not parameter.minimum <= value <= parameter.maximum:
-            msg = f"{name} = {value} is outside [{parameter.minimum}, {parameter.maximum}]"
-            raise ValueError(msg)
-        found[name] = float(value)
-    if found["mouth_off"] > found["mouth_on"]:
-        msg = "mouth_off exceeds mouth_on"
-        raise ValueError(msg)
-    return MappingProxyType(found)
-
-
-def checked_calibration(started: SessionStarted) -> tuple[Sequence[float], Sequence[float]] | None:
-    """Neutral AUs (0..1) and gains (0..10) that a session was given, if any; ValueError if they cannot be used."""
-    given = started.calibration
-    if given is None:
-        return None
-    neutral, gain = given.au_neutral, given.au_gain
-    if len(neutral) != layout.N_AUS or len(gain) != layout.N_AUS:
-        msg = f"calibration must have {layout.N_AUS} neutral intensities and gains"
-        raise ValueError(msg)
-    if not all(0.0 <= value <= 1.0 for value in neutral) or not all(0.0 <= value <= 10.0 for value in gain):
-        msg = "calibration is out of range"
-        raise ValueError(msg)
-    return neutral, gain
-
-
 def row_bytes(state: State) -> npt.NDArray[np.uint8]:
     """The same rows as bytes, (capacity, ROW.itemsize)."""
     return state.rows.view(np.uint8).reshape(len(state.rows), ROW.itemsize)
-
-
-def _rings(state: State) -> tuple[tuple[int, Any, Any], ...]:
-    return (
-        (FACE, state.face_values, state.face_stamps),
-        (SPEECH, state.speech_values, state.speech_stamps),
-    )
-
-
-def _used_slots(rows: layout.Int64s, packed: Any, modality: int) -> tuple[layout.Int64s, layout.Int64s]:
-    """Row and ring slot of every sample that these sessions hold of a modality."""
-    counts = packed["count"][:, modality]
-    nth = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.repeat(rows, counts), (np.repeat(packed["head"][:, modality], counts) + nth) % RING
-
-
-class _Body:
-    """Bytes to take from the front."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def take(self, size: int) -> bytes:
-        taken = self._data[self._at : self._at + size]
-        if len(taken) != size:
-            raise RecoveryError("the snapshot ends early")
-        self._at += size
-        return taken
-
-    def rest(self) -> bytes:
-        """What was not taken yet."""
-        taken, self._at = self._data[self._at :], len(self._data)
-        return taken
-
-    def end(self) -> None:
-        if self._at != len(self._data):
-            raise RecoveryError("the snapshot has bytes left over")
-
-
-def _opened(data: bytes, partitions: int) -> tuple[dict[str, Any], list[bytes], _Body]:
-    """A snapshot's header, sessions and arrays, checked against what this process is to restore."""
-    if not isinstance(data, bytes) or not data.startswith(MAGIC):
-        raise RecoveryError("what the recovery store holds is no snapshot of a fusion shard")
-    start = len(MAGIC) + 4
-    body = data[start:]
-    if len(body) < 4 or struct.pack("<I", zlib.crc32(body)) != data[len(MAGIC) : start]:
-        raise RecoveryError("a fusion shard's snapshot is damaged: its checksum differs")
-    plain = _Body(body)
-    (length,) = struct.unpack("<I", plain.take(4))
-    header: dict[str, Any] = json.loads(plain.take(length))
-    if header["version"] != SNAPSHOT_VERSION or header["layout"] != layout_digest():
-        msg = (
-            f"partition {header['partition']}: the snapshot was written by another version of the product (version "
-            f"{header['version']}, layout {header['layout']}; this one: {SNAPSHOT_VERSION}, {layout_digest()})"
-        )
-        raise RecoveryError(msg)
-    if header["partitions"] != partitions:
-        msg = (
-            f"partition {header['partition']}: the snapshot was taken when the topic had {header['partitions']} "
-            f"partitions; now it has {partitions}, and sessions lie elsewhere"
-        )
-        raise RecoveryError(msg)
-    sessions = [plain.take(length) for length in header["ids"]]
-    try:
-        return header, sessions, _Body(zstd.decompress(plain.rest()))
-    except zstd.ZstdError as error:
-        raise RecoveryError(f"a fusion shard's snapshot is damaged: {error}") from error

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from dataflows import shard as shard_module
-from dataflows.shard import MAGIC, Message, Shard, Step, layout_digest
+from dataflows.shard import Message, Shard, Step
+from dataflows.snapshot import MAGIC, layout_digest
 from runtime.errors import RecoveryError
 from schemas.codec import Codec
 from schemas.fusion_config import FusionConfig

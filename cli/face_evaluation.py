@@ -9,9 +9,10 @@ from rich.table import Table
 
 from inference_workers import face_engines, models
 from inference_workers.engines.face_emotion import FaceEmotion
+from inference_workers.engines.protocols import FaceEngine
 from inference_workers.evaluation.face import Answer, FaceScores, Given, answers
 from inference_workers.training.face.corpora import pictures_of
-from runtime.errors import PrerequisiteError
+from runtime.errors import PrerequisiteError, SettingsError
 from runtime.settings import Settings
 from schemas.vocabulary import EMOTIONS
 
@@ -29,12 +30,12 @@ def evaluate_faces(
     console: Console,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Score the engine on ``folder/<emotion>/``, print the tables; returns what ``--json`` prints."""
+    """Score the engine on ``folder/<emotion>/``, print the tables; returns what ``--json`` prints.
+
+    With another engine than the embedded one (``AFFECTSTREAM_FACE_ENGINE``), crops too are searched for the face.
+    """
     pictures = pictures_of(folder)
-    emotion = None
-    if network:
-        emotion = FaceEmotion(weights or models.locate(settings, "face_emotion"), own=weights is not None)
-    engine = face_engines.landmarker(settings, emotion)
+    engine, emotion = _engine(settings, network=network, weights=weights)
     progress(f"{len(pictures)} pictures, {engine.source}")
     found = list(answers(pictures, engine, emotion, given, progress))
     answered = [each for each in found if isinstance(each, Answer)]
@@ -54,6 +55,21 @@ def evaluate_faces(
         found_keys["peers"] = ask(settings.cache_dir, crops, progress)
         show_peers(found_keys["peers"], console)
     return found_keys
+
+
+def _engine(settings: Settings, *, network: bool, weights: Path | None) -> tuple[FaceEngine, FaceEmotion | None]:
+    """The engine, and the network that reads crops by itself, if there is one."""
+    if settings.face_engine != "embedded":
+        if weights is not None or not network:
+            raise SettingsError(
+                "--emotion and --weights are about the embedded engine, and AFFECTSTREAM_FACE_ENGINE is "
+                f"{settings.face_engine}"
+            )
+        return face_engines.bare_face_engine(settings), None
+    emotion = None
+    if network:
+        emotion = FaceEmotion(weights or models.locate(settings, "face_emotion"), own=weights is not None)
+    return face_engines.landmarker(settings, emotion), emotion
 
 
 def show_peers(figures: Mapping[str, Mapping[str, Any] | str], console: Console) -> None:

@@ -137,7 +137,13 @@ class FaceProcessor:
                 outbox.account(item, Outcome.ENGINE_ERROR)
                 continue
             record = item.record
-            outbox.signal(item, sequence=record.sequence, captured_at_us=record.captured_at_us, payload=output.signal)
+            outbox.signal(
+                item,
+                sequence=record.sequence,
+                captured_at_us=record.captured_at_us,
+                payload=output.signal,
+                source=output.source,
+            )
             outbox.account(item, Outcome.USED)
 
     def _attempt(self, inputs: Sequence[FaceInput]) -> Sequence[FaceOutput | None]:

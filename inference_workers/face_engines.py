@@ -4,12 +4,15 @@ What an engine needs is imported when it is made: nothing else of the product lo
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from inference_workers import models
-from inference_workers.engines.protocols import FaceEngine
-from runtime.errors import PrerequisiteError
+from inference_workers import face_chain, models
+from inference_workers.engines.face_fallback import FallbackFace
+from inference_workers.engines.protocols import FaceDetector, FaceEngine, FaceHeads
+from runtime.errors import PrerequisiteError, SettingsError
+from runtime.metrics import Metrics
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,9 +23,21 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def face_engine(settings: Settings) -> FaceEngine:
-    """The engine, loaded but not warmed up; raises PrerequisiteError or ModelError if a model cannot be used."""
-    return landmarker(settings, emotion_network(settings))
+def face_engine(settings: Settings, metrics: Metrics) -> FaceEngine:
+    """The engine that the settings name, warmed up; others than the embedded one are backed up by it.
+
+    Raises SettingsError, PrerequisiteError or ModelError if it cannot be made.
+    """
+    engine = bare_face_engine(settings)
+    if settings.face_engine != "embedded":
+        engine = FallbackFace(engine, _embedded(settings), metrics)
+    engine.warm_up()
+    return engine
+
+
+def bare_face_engine(settings: Settings) -> FaceEngine:
+    """The named engine without anything behind it, not yet warmed up; raises as :func:`face_engine`."""
+    return MAKERS[settings.face_engine](settings)
 
 
 def emotion_network(settings: Settings) -> "FaceEmotion | None":
@@ -40,13 +55,54 @@ def emotion_network(settings: Settings) -> "FaceEmotion | None":
 
 
 def landmarker(
-    settings: Settings, emotion: "FaceEmotion | None" = None, *, gains: "Gains | None" = None
+    settings: Settings,
+    emotion: "FaceEmotion | None" = None,
+    *,
+    gains: "Gains | None" = None,
+    detector: FaceDetector | None = None,
+    heads: FaceHeads | None = None,
+    named: str = "",
 ) -> "Landmarker":
-    """The default engine; without an emotion network, the rule answers, without gains, the shipped curves are used."""
+    """The default engine, with its own detector or another; the rest as :class:`Landmarker` says."""
     from inference_workers.engines.landmarker import Landmarker  # noqa: PLC0415
+
+    if detector is None:
+        from inference_workers.engines.onnx_sessions import Execution  # noqa: PLC0415
+        from inference_workers.engines.yunet import YuNet  # noqa: PLC0415
+
+        detector = YuNet(models.locate(settings, "yunet"), Execution.from_settings(settings))
+    return Landmarker(
+        models.locate(settings, "face_landmarker"), detector, emotion,
+        most_faces=settings.most_faces, gains=gains, heads=heads, named=named,
+    )  # fmt: skip
+
+
+def _embedded(settings: Settings) -> FaceEngine:
+    return landmarker(settings, emotion_network(settings))
+
+
+def _onnx(settings: Settings) -> FaceEngine:
+    """The default engine with the detector and the heads of a chain; what the chain does not say stays ours."""
+    from inference_workers.engines.onnx_heads import OnnxHeads  # noqa: PLC0415
     from inference_workers.engines.onnx_sessions import Execution  # noqa: PLC0415
     from inference_workers.engines.yunet import YuNet  # noqa: PLC0415
 
-    detector = YuNet(models.locate(settings, "yunet"), Execution.from_settings(settings))
-    bundle = models.locate(settings, "face_landmarker")
-    return Landmarker(bundle, detector, emotion, most_faces=settings.most_faces, gains=gains)
+    if not settings.face_chain:
+        raise SettingsError("the face engine onnx needs AFFECTSTREAM_FACE_CHAIN, a YAML file: see docs/face-chain.yaml")
+    chain = face_chain.load(Path(settings.face_chain))
+    execution = Execution.from_settings(settings)
+    detector = None
+    if chain.detector is not None:
+        of = chain.detector
+        detector = YuNet(of.file, execution, threshold=of.threshold, side=of.side)
+    heads = OnnxHeads(chain, execution)
+    emotion = None if heads.tells_emotions else emotion_network(settings)
+    made = landmarker(settings, emotion, detector=detector, heads=heads, named=chain.named)
+    log.info("faces: %s of %s; licence: %s", made.source, settings.face_chain, chain.licence)
+    return made
+
+
+MAKERS: Final[dict[str, Callable[[Settings], FaceEngine]]] = {
+    "embedded": _embedded,
+    "onnx": _onnx,
+}

@@ -12,13 +12,12 @@ from schemas.vocabulary import Modality, Stage
 
 
 def run(role: Role) -> None:
-    """Work until ``role.stop`` is set. Raises PrerequisiteError or ModelError if the model cannot be used.
+    """Work until ``role.stop`` is set; raises SettingsError, PrerequisiteError or ModelError if there is no engine.
 
     One process uses one core: more workers are more instances (``AFFECTSTREAM_INSTANCE``), which share the partitions.
     """
     cv2.setNumThreads(1)
-    engine = face_engine(role.settings)
-    engine.warm_up()
+    engine = face_engine(role.settings, role.metrics)
     worker = Worker(
         role,
         FaceProcessor(engine, role.metrics),

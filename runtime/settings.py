@@ -87,6 +87,12 @@ class Settings(BaseModel):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     # faces
+    face_engine: Literal["embedded", "onnx"] = Field(
+        "embedded", description="Who reads faces; others than embedded are backed up by it."
+    )
+    face_chain: str = Field(
+        "", description="YAML file that describes the networks of the engine onnx (docs/face-chain.yaml)."
+    )
     face_emotion: Literal["network", "rule"] = Field(
         "network", description="What tells emotions of faces: our network, or the rule over Action Units."
     )

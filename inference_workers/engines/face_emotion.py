@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference_workers.engines.face_geometry import CROP_SIDE, ROI_SCALE, Roi
+from inference_workers.engines.face_crops import Framing, cut
+from inference_workers.engines.face_geometry import Roi
 from inference_workers.engines.onnx_sessions import open_session
 from inference_workers.engines.protocols import Picture
 from runtime.errors import ModelError
@@ -23,15 +23,8 @@ Grey = NDArray[np.uint8]
 SIDE: Final = 48
 """Pixels of a crop's edge."""
 
-FRAME_SCALE: Final = 1.08
-FRAME_RISE: Final = 0.05
-"""A crop's edge over that of the box around the landmarks, and how much higher (over its own edge) its centre lies.
-
-So FER2013 frames its faces: medians over 664 of its training pictures in which this product's landmarks were found.
-"""
-
-_SAMPLED_SIDE: Final = 4 * SIDE
-"""Faces are sampled at this size and then averaged: one step from a large face to 48 pixels would alias."""
+FRAMING: Final = Framing(scale=1.08, rise=0.05)
+"""So FER2013 frames its faces: medians over 664 of its training pictures in which our landmarks were found."""
 
 
 class FaceEmotion:
@@ -61,16 +54,4 @@ class FaceEmotion:
 
 def crop(picture: Picture, roi: Roi) -> Grey:
     """The face of a landmark region (:func:`~inference_workers.engines.face_geometry.roi_of`), upright, in grey."""
-    side = roi.side / ROI_SCALE * FRAME_SCALE
-    up_x, up_y = np.sin(roi.angle_rad), -np.cos(roi.angle_rad)
-    frame = Roi(roi.centre_x + FRAME_RISE * side * up_x, roi.centre_y + FRAME_RISE * side * up_y, side, roi.angle_rad)
-    sampled_side = _SAMPLED_SIDE if side > 2 * SIDE else SIDE
-    sampled = cv2.warpAffine(
-        picture,
-        frame.to_crop() * (sampled_side / CROP_SIDE),
-        (sampled_side, sampled_side),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    grey = cv2.cvtColor(sampled, cv2.COLOR_BGR2GRAY)
-    return np.asarray(cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+    return cut(picture, roi, FRAMING, SIDE, grey=True)

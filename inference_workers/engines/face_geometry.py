@@ -103,6 +103,26 @@ class Roi:
         return result
 
 
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A face that a detector found.
+
+    ``points`` (5 x 2) in pixels of the picture: right and left eye, nose, right and left corner of the mouth.
+    """
+
+    box: Box
+    points: Floats
+    score: float
+
+    @property
+    def roi(self) -> Roi:
+        """Where the landmark network should look first: the box made larger, its eyes level."""
+        across = self.points[1] - self.points[0]
+        angle = float(np.arctan2(across[1], across[0]))
+        side = max(self.box.width, self.box.height) * ROI_SCALE
+        return Roi(self.box.centre_x, self.box.centre_y, side, angle)
+
+
 def roi_of(landmarks: Floats) -> Roi:
     """Where to look for the same face in the next picture: the landmarks' box in the head's own upright, enlarged."""
     across = landmarks[LEFT_EYE_OUTER, :2] - landmarks[RIGHT_EYE_OUTER, :2]

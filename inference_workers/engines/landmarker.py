@@ -21,7 +21,8 @@ Confidence is presence x size x frontality:
 * frontality: 1 up to 30 degrees off the line of sight, falling with the cosine to 0 at a right angle.
 
 Emotions are a network's of our own (:mod:`inference_workers.engines.face_emotion`), or without one a rule over the
-Action Units (:mod:`inference_workers.facial_affect`); ``source`` says which.
+Action Units (:mod:`inference_workers.facial_affect`); ``source`` says which. Other engines are this one with another
+detector, or with heads that say emotions, affect or AUs in place of ours.
 """
 
 import io
@@ -44,6 +45,7 @@ from inference_workers.engines.face_geometry import (
     LANDMARKS,
     Box,
     CanonicalFace,
+    Detection,
     Fit,
     Floats,
     Pose,
@@ -54,8 +56,14 @@ from inference_workers.engines.face_geometry import (
     sigmoid,
 )
 from inference_workers.engines.gains import Gains
-from inference_workers.engines.protocols import FaceInput, FaceOutput, Picture
-from inference_workers.engines.yunet import Detection, YuNet
+from inference_workers.engines.protocols import (
+    SAYS_NOTHING,
+    FaceDetector,
+    FaceHeads,
+    FaceInput,
+    FaceOutput,
+    Picture,
+)
 from inference_workers.tracking import LOST_US, Tracks
 from runtime.errors import ModelError
 from schemas.records import FaceSignal, Vector
@@ -146,18 +154,24 @@ class Landmarker:
     def __init__(
         self,
         bundle: Path,
-        detector: YuNet,
+        detector: FaceDetector,
         emotion: FaceEmotion | None = None,
         *,
         most_faces: int = MOST_FACES,
         gains: Gains | None = None,
+        heads: FaceHeads | None = None,
+        named: str = "",
     ) -> None:
         """Load the bundle; raises ModelError if it is not the one that this engine knows.
 
-        No ``emotion``: the rule; no ``gains``: the shipped curves.
+        No ``emotion``: the rule; no ``gains``: the shipped curves. ``heads`` speak before both. ``named``: name and
+        version of what is not ours of detector and heads, for ``source``.
         """
         self._emotion = emotion
-        self.source = f"landmarker{'_rule' if emotion is None else '_own' if emotion.own else ''}@4"
+        self._heads = heads
+        variant = "_rule" if emotion is None else "_own" if emotion.own else ""
+        own = f"landmarker{'' if heads is not None and heads.tells_emotions else variant}@4"
+        self.source = f"{named}+{own}" if named else own
         try:
             with zipfile.ZipFile(io.BytesIO(bundle.read_bytes())) as archive:
                 parts = {name: archive.read(name) for name in archive.namelist()}
@@ -185,8 +199,9 @@ class Landmarker:
         self._detector.warm_up()
         landmarks, _ = self._landmarks_in(blank, Roi(64.0, 64.0, 96.0, 0.0))
         self._weights(landmarks, self._face.fit(landmarks))
-        if self._emotion is not None:
-            self._emotion.warm_up()
+        for reader in (self._emotion, self._heads):
+            if reader is not None:
+                reader.warm_up()
 
     def landmarks_of(self, picture: Picture) -> Floats | None:
         """The 478 landmarks of the largest face of a picture, in its pixels (478 x 3); None if there is none."""
@@ -263,11 +278,18 @@ class Landmarker:
         read[FROWNS] = fit.corner_drops(landmarks)
         return tuple(self._gains.apply(read).tolist())
 
-    def _affect(self, picture: Picture, landmarks: Floats, aus: Vector) -> facial_affect.Affect:
-        if self._emotion is None:
-            return facial_affect.infer(aus)
-        (scores,) = self._emotion.scores([crop(picture, roi_of(landmarks))])
-        return facial_affect.of_scores(scores)
+    def _read(self, picture: Picture, roi: Roi, aus: Vector) -> tuple[Vector, facial_affect.Affect]:
+        """AUs and affect of the face in this region, whose AUs are these by its blendshapes."""
+        told = SAYS_NOTHING if self._heads is None else self._heads.read(picture, roi)
+        aus = told.over_aus(aus)
+        if told.scores is not None:
+            affect = facial_affect.of_scores(told.scores)
+        elif self._emotion is None:
+            affect = facial_affect.infer(aus)
+        else:
+            (scores,) = self._emotion.scores([crop(picture, roi)])
+            affect = facial_affect.of_scores(scores)
+        return aus, told.over_affect(affect)
 
     def _describe(self, picture: Picture, landmarks: Floats, presence: float, state: Following) -> FaceSignal:
         height, width = picture.shape[:2]
@@ -276,8 +298,7 @@ class Landmarker:
         pose = fit.pose
         weights = self._weights(landmarks, fit)
         named = dict(zip(BLENDSHAPES, weights, strict=True))
-        aus = intensities(weights)
-        affect = self._affect(picture, landmarks, aus)
+        aus, affect = self._read(picture, roi_of(landmarks), intensities(weights))
         left = named["eyeLookOutLeft"] - named["eyeLookInLeft"] + named["eyeLookInRight"] - named["eyeLookOutRight"]
         down = named["eyeLookDownLeft"] + named["eyeLookDownRight"] - named["eyeLookUpLeft"] - named["eyeLookUpRight"]
         gaze_x, gaze_y = gaze_of(pose, 0.5 * left, 0.5 * down)

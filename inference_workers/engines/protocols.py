@@ -1,13 +1,16 @@
 """What a face engine and a speech engine promise. One file of this folder is one engine."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference_workers.engines.face_geometry import Detection, Roi
+from inference_workers.facial_affect import Affect
 from schemas.records import FaceSignal, Vector
+from schemas.vocabulary import AUS
 
 Picture = NDArray[np.uint8]
 """Height x width x 3, blue-green-red as OpenCV decodes it, C-contiguous."""
@@ -27,10 +30,14 @@ class FaceInput:
 
 @dataclass(frozen=True, slots=True)
 class FaceOutput:
-    """What the picture says, and the state to give with the session's next picture."""
+    """What the picture says, and the state to give with the session's next picture.
+
+    ``source``: who answered, if that is another than the engine that was asked.
+    """
 
     signal: FaceSignal
     state: Any
+    source: str = ""
 
 
 class FaceEngine(Protocol):
@@ -56,6 +63,64 @@ class FaceEngine(Protocol):
 
     def infer(self, batch: Sequence[FaceInput]) -> Sequence[FaceOutput]:
         """One output an input, in order. The pictures are of different sessions. Blocks for the inference."""
+        ...
+
+
+class FaceDetector(Protocol):
+    """Finds faces. Stateless."""
+
+    def warm_up(self) -> None:
+        """Run once, so that the first picture costs no more than the others."""
+        ...
+
+    def find(self, picture: Picture) -> list[Detection]:
+        """Every face, the largest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What heads say of one face; None and absent: they do not say.
+
+    ``scores`` as schemas.vocabulary.EMOTIONS, sum 1; the three axes -1..1; ``aus``: intensities 0..1 by the AU's name.
+    """
+
+    scores: Vector | None = None
+    valence: float | None = None
+    arousal: float | None = None
+    dominance: float | None = None
+    aus: Mapping[str, float] = field(default_factory=dict)
+
+    def over_aus(self, intensities: Vector) -> Vector:
+        """Intensities (schemas.vocabulary.AUS) with what is said in place of them."""
+        return tuple(self.aus.get(name, value) for name, value in zip(AUS, intensities, strict=True))
+
+    def over_affect(self, affect: Affect) -> Affect:
+        """An affect with the axes that are said in place of its own."""
+        said = {axis: getattr(self, axis) for axis in ("valence", "arousal", "dominance")}
+        return replace(affect, **{axis: value for axis, value in said.items() if value is not None})
+
+
+SAYS_NOTHING: Final = Told()
+
+
+class FaceHeads(Protocol):
+    """Networks that read emotions, affect or AUs from a face that was found. Stateless.
+
+    Any exception from :meth:`read` is taken to concern the picture.
+    """
+
+    @property
+    def tells_emotions(self) -> bool:
+        """Whether the scores of emotions are among what is said."""
+        ...
+
+    def warm_up(self) -> None:
+        """Run every network once."""
+        ...
+
+    def read(self, picture: Picture, roi: Roi) -> Told:
+        """What the face says whose landmarks fill this region. Blocks for the inference."""
         ...
 
 

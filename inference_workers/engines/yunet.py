@@ -9,14 +9,13 @@ Per cell of strides 8, 16 and 32 the network gives how much of a face is there (
 logarithm of its size in cells, and five points in cells: right and left eye, nose, right and left corner of the mouth.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import cv2
 import numpy as np
 
-from inference_workers.engines.face_geometry import ROI_SCALE, Box, Floats, Roi
+from inference_workers.engines.face_geometry import Box, Detection, Floats
 from inference_workers.engines.onnx_sessions import CPU, Execution, open_session
 from inference_workers.engines.protocols import Picture
 from runtime.errors import ModelError
@@ -32,30 +31,16 @@ MOST: Final = 200
 OUTPUTS: Final = tuple(f"{what}_{stride}" for what in ("cls", "obj", "bbox", "kps") for stride in STRIDES)
 
 
-@dataclass(frozen=True, slots=True)
-class Detection:
-    """A face that was found; ``points`` (5 x 2) in pixels of the picture, in the order above."""
-
-    box: Box
-    points: Floats
-    score: float
-
-    @property
-    def roi(self) -> Roi:
-        """Where the landmark network should look first: the box made larger, its eyes level."""
-        across = self.points[1] - self.points[0]
-        angle = float(np.arctan2(across[1], across[0]))
-        side = max(self.box.width, self.box.height) * ROI_SCALE
-        return Roi(self.box.centre_x, self.box.centre_y, side, angle)
-
-
 class YuNet:
     """The detector. Stateless."""
 
     def __init__(
         self, path: Path, execution: Execution = CPU, *, threshold: float = THRESHOLD, side: int = SIDE
     ) -> None:
-        """Load the network; raises ModelError if it is not one that gives YuNet's outputs."""
+        """Load the network; raises ModelError if it is not one that gives YuNet's outputs.
+
+        One that takes pictures of one size only looks at them in that.
+        """
         self._session = open_session(path, execution)
         given = {output.name for output in self._session.get_outputs()}
         missing = [name for name in OUTPUTS if name not in given]
@@ -64,8 +49,10 @@ class YuNet:
                 f"{path} is not a YuNet: it takes one picture and gives {', '.join(OUTPUTS)}; not {missing}"
             )
         self._input = self._session.get_inputs()[0].name
+        fixed = self._session.get_inputs()[0].shape[2:]
+        self._fixed: tuple[int, int] | None = tuple(fixed) if all(isinstance(edge, int) for edge in fixed) else None
         self._threshold = threshold
-        self._side = side
+        self._side = min(self._fixed) if self._fixed else side
 
     def warm_up(self) -> None:
         """Run once, so that the first picture costs no more than the others."""
@@ -77,7 +64,7 @@ class YuNet:
         scale = min(1.0, self._side / max(width, height))
         w, h = max(round(width * scale), 1), max(round(height * scale), 1)
         small = picture if scale == 1.0 else cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA)
-        padded = np.zeros((1, 3, _up(h), _up(w)), np.float32)
+        padded = np.zeros((1, 3, *(self._fixed or (_up(h), _up(w)))), np.float32)
         padded[0, :, :h, :w] = small.transpose(2, 0, 1)
         given = dict(zip(OUTPUTS, self._session.run(OUTPUTS, {self._input: padded}), strict=True))
         boxes, points, scores = _decoded(given, padded.shape[3], self._threshold)

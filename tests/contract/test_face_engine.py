@@ -2,28 +2,57 @@
 
 import dataclasses
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from inference_workers.engines.protocols import FaceEngine, FaceInput
+from inference_workers.face_engines import face_engine
+from runtime.metrics import Metrics
+from runtime.settings import Settings
 from schemas.codec import Codec
 from schemas.records import Signal
 from schemas.vocabulary import AUS, BLENDSHAPES, EMOTIONS
 from tests.support.engines import landmarker
 from tests.support.faces import astronaut, blank
 from tests.support.fake_face_engine import FakeFaceEngine
+from tests.support.prerequisites import cache_dir
+from tests.support.tiny_networks import head
 
 
-@pytest.fixture(params=["landmarker", "fake"])
-def engine(request) -> FaceEngine:
+def _chain(folder: Path) -> FaceEngine:
+    """A chain of a tiny network that says all that heads can say, backed up as in a worker."""
+    landmarker()  # skips without the models
+    head(folder / "head.onnx", {"out": np.full((3, 5), 0.5).tolist()})
+    labels = {"emotions": ["anger", "contempt"], "affect": ["valence", "arousal"], "action_units": ["AU12"]}
+    outputs = [
+        {"says": "emotions", "labels": labels["emotions"], "map": {"contempt": "none"}, "activation": "softmax"},
+        {"says": "affect", "labels": labels["affect"], "first": 2, "activation": "tanh"},
+        {"says": "action_units", "labels": labels["action_units"], "first": 4, "activation": "sigmoid"},
+    ]
+    raw = {
+        "name": "tiny", "version": "1.0", "licence": "CC0-1.0",
+        "heads": [{"file": "head.onnx", "input": {"size": 32}, "outputs": outputs}],
+    }  # fmt: skip
+    (folder / "chain.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+    settings = Settings(cache_dir=cache_dir(), face_engine="onnx", face_chain=str(folder / "chain.yaml"))
+    return face_engine(settings, Metrics("face-worker"))
+
+
+@pytest.fixture(params=["landmarker", "chain", "fake"])
+def engine(request, tmp_path) -> FaceEngine:
+    if request.param == "chain":
+        return _chain(tmp_path)
     engine = landmarker() if request.param == "landmarker" else FakeFaceEngine()
     engine.warm_up()
     return engine
 
 
 def test_it_names_itself_with_a_version(engine):
-    assert re.fullmatch(r"[a-z_]+@[0-9.]+", engine.source)
+    # What is not ours stands before what is.
+    assert re.fullmatch(r"([a-z]+:[a-z0-9_.-]+@[a-z0-9_.-]+\+)?[a-z_]+@[0-9.]+", engine.source)
     assert engine.max_batch >= 1
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from inference_workers import models
-from inference_workers.engines.face_emotion import FRAME_SCALE, SIDE, FaceEmotion, crop
+from inference_workers.engines.face_emotion import FRAMING, SIDE, FaceEmotion, crop
 from inference_workers.engines.face_geometry import ROI_SCALE, Roi, roi_of
 from runtime.errors import ModelError
 from runtime.settings import Settings
@@ -51,7 +51,7 @@ def test_a_crop_frames_the_landmarks_as_fer2013_does(size):
     corners = cv2.boxPoints(((450.0, 450.0), (size, size), np.degrees(angle)))
     cv2.fillPoly(picture, [corners.astype(np.int32)], (255, 255, 255))
     rows, columns = np.nonzero(crop(picture, roi) > 127)
-    edge = SIDE / FRAME_SCALE
+    edge = SIDE / FRAMING.scale
     assert np.ptp(columns) + 1 == pytest.approx(edge, abs=2)
     assert columns.mean() == pytest.approx((SIDE - 1) / 2, abs=0.7)
     # Two pixels of the box's lower edge lie below the crop's.

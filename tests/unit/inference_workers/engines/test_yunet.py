@@ -7,6 +7,7 @@ from inference_workers.engines.yunet import SIDE, THRESHOLD, YuNet
 from runtime.errors import ModelError
 from tests.support.faces import astronaut, blank, moved
 from tests.support.prerequisites import shared_data
+from tests.support.tiny_networks import with_one_size
 
 WEIGHTS = models.MANIFEST.parent / "weights"
 
@@ -61,6 +62,17 @@ def test_pictures_of_any_size_without_a_face(detector, size):
 def test_a_face_at_the_edge_of_a_picture_that_is_padded(detector):
     (face,) = detector.find(moved(astronaut(), 0, 0)[:200])
     assert face.box.centre_x == pytest.approx(225, abs=15)
+
+
+@pytest.mark.parametrize("shape", [(512, 512), (300, 512), (512, 200), (90, 90)])
+def test_a_network_for_pictures_of_one_size(detector, tmp_path, shape):
+    """As OpenCV's zoo gives it: pictures of any shape are fitted in."""
+    fixed = YuNet(with_one_size(WEIGHTS / "yunet.onnx", tmp_path / "fixed.onnx", SIDE))
+    picture = np.ascontiguousarray(astronaut()[: shape[0], 100 : 100 + shape[1]])
+    found, expected = fixed.find(picture), detector.find(picture)
+    assert len(found) == len(expected)
+    for face, other in zip(found, expected, strict=True):
+        assert numbers(face) == pytest.approx(numbers(other), abs=1.0)
 
 
 def test_another_network_is_refused():

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class FallbackFace:
-    """A :class:`~inference_workers.engines.protocols.FaceEngine`; every answer of the embedded engine says so."""
+    """A :class:`~inference_workers.engines.protocols.FaceEngine`; answers of the embedded engine are marked and say so."""
 
     def __init__(self, primary: FaceEngine, embedded: FaceEngine, metrics: Metrics) -> None:
         """Both must take each other's state: they are one engine with other detectors and heads."""
@@ -55,7 +55,9 @@ class FallbackFace:
             )  # fmt: skip
             self._say(failing=True)
             (answer,) = self._embedded.infer([given])
-            return replace(answer, source=self._embedded.source)
+            return replace(
+                answer, signal=replace(answer.signal, degraded=True), source=self._embedded.source
+            )  # fmt: skip
         self._say(failing=False)
         return output
 

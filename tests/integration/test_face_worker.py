@@ -25,6 +25,7 @@ from tests.support.faces import astronaut, blank, jpeg, moved
 from tests.support.ledger import accounted
 from tests.support.prerequisites import cache_dir, required
 from tests.support.processes import running
+from tests.support.tiny_networks import head
 from tests.support.waiting import eventually
 
 CODEC = Codec()
@@ -92,6 +93,26 @@ def test_pictures_of_several_sessions_become_signals(settings, film):
     assert ann[-1].sequence == sent
     assert not ann[-1].payload.face_detected
     assert ann[-1].payload.confidence == 0.0
+
+
+def test_a_chain_of_ones_own_is_in_the_records_and_what_it_fails_on_is_answered(settings, film, tmp_path):
+    """A head that sees sad faces in the dark, and in the light gives numbers that are no probabilities."""
+    head(tmp_path / "head.onnx", {"out": [[0.05, 0.0], [0.0, 0.0], [0.0, 0.0]]}, bias=[1.0, 0.0])
+    (tmp_path / "chain.yaml").write_text(
+        "{name: gloomy, version: '1.2', licence: CC0-1.0, heads: [{file: head.onnx, input: {size: 32}, "
+        "outputs: [{says: emotions, labels: [sad, happy], activation: none}]}]}"
+    )
+    chosen = settings.model_copy(update={"face_engine": "onnx", "face_chain": str(tmp_path / "chain.yaml")})
+    now_us = SystemClock().now_us()
+    dark = jpeg((astronaut() * 0.3).astype(np.uint8))
+    with running("face-worker", chosen) as worker, log_of(settings, SIGNALS, Signal) as signals:
+        publish(settings, [frame("ann", 0, dark, now_us), frame("ben", 0, film[0], now_us)])
+        told = {record.session_id: record for record in signals.until(lambda found: len(found) == 2)}
+        assert 'affectstream_engine_failures_total{engine="chain:gloomy@1.2+landmarker@4"} 1.0' in worker.metrics()
+        assert "licence: CC0-1.0" in worker.log()
+    named = {name: (r.source, EMOTIONS[int(np.argmax(r.payload.emotion_scores))]) for name, r in told.items()}
+    assert named == {"ann": ("chain:gloomy@1.2+landmarker@4", "sad"), "ben": ("landmarker@4", "happy")}
+    assert {name: record.payload.degraded for name, record in told.items()} == {"ann": False, "ben": True}
 
 
 def test_bad_pictures_and_foreign_bytes_are_set_aside_and_the_worker_goes_on(settings, film):

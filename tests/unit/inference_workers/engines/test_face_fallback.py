@@ -52,6 +52,7 @@ def test_a_picture_that_it_fails_on_is_answered_all_the_same_and_says_by_whom(en
     with caplog.at_level(logging.WARNING):
         outputs = engine.infer(batch)
     assert [output.source for output in outputs] == ["", "embedded@1", ""]
+    assert [output.signal.degraded for output in outputs] == [False, True, False]
     assert all(output.signal.face_detected for output in outputs)
     assert failures(metrics) == 1.0
     assert degraded(metrics) == 0.0

@@ -14,8 +14,8 @@ PACKAGES := analytics benchmarks cli client dataflows egress inference_workers i
 MODELS := .venv-models
 # A KServe v2 server to test against; it wants a FastAPI older than ours.
 MLSERVER := .venv-mlserver
-# Of torch's CUDA build, what `import torch` and inference on a CPU do without: 1 GB.
-UNUSED := $(addprefix --no-emit-package ,triton nvidia-cusolver nvidia-cuda-nvrtc nvidia-nvtx cuda-bindings cuda-pathfinder cuda-toolkit)
+# Of torch's CUDA build, what `import torch` and inference on a CPU do without: 1 GB; and insightface's second OpenCV.
+UNUSED := $(addprefix --no-emit-package ,opencv-python triton nvidia-cusolver nvidia-cuda-nvrtc nvidia-nvtx cuda-bindings cuda-pathfinder cuda-toolkit)
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -75,7 +75,7 @@ lock: $(BIN)/uv ## Resolve the dependencies anew and write the lock files
 	@$(COMPILE) --extra cpu -c requirements-dev.lock pyproject.toml -o requirements.lock
 	@cp requirements-dev.lock requirements-models.lock # what is pinned there is kept where the extras allow it
 	@$(COMPILE) --extra cpu --extra registry --extra train --extra eval --extra sensevoice --extra sensevoice-onnx \
-	  --extra kserve --group dev $(UNUSED) pyproject.toml -o requirements-models.lock
+	  --extra kserve --extra insightface --group dev $(UNUSED) pyproject.toml -o requirements-models.lock
 	@echo mlserver==1.7.1 | $(COMPILE) - -o requirements-mlserver.lock
 	@$(COMPILE) --extra cpu --extra registry --extra otel -c requirements-dev.lock pyproject.toml -o infra/docker/cpu.lock
 	@$(COMPILE) --extra gpu --extra registry --extra otel -c requirements-dev.lock pyproject.toml -o infra/docker/gpu.lock

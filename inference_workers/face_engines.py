@@ -3,6 +3,7 @@
 What an engine needs is imported when it is made: nothing else of the product loads a model runtime.
 """
 
+import importlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from inference_workers import face_chain, models
 from inference_workers.engines.face_fallback import FallbackFace
-from inference_workers.engines.protocols import FaceDetector, FaceEngine, FaceHeads
+from inference_workers.engines.protocols import FaceDetector, FaceEngine, FaceHeads, FacePose
 from runtime.errors import PrerequisiteError, SettingsError
 from runtime.metrics import Metrics
 from runtime.settings import Settings
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from inference_workers.engines.landmarker import Landmarker
 
 log = logging.getLogger(__name__)
+
+PACKS: Final = Path("~/.insightface/models")
+"""Where insightface keeps the packs that it fetched."""
 
 
 def face_engine(settings: Settings, metrics: Metrics) -> FaceEngine:
@@ -61,6 +65,7 @@ def landmarker(
     gains: "Gains | None" = None,
     detector: FaceDetector | None = None,
     heads: FaceHeads | None = None,
+    poses: FacePose | None = None,
     named: str = "",
 ) -> "Landmarker":
     """The default engine, with its own detector or another; the rest as :class:`Landmarker` says."""
@@ -73,7 +78,7 @@ def landmarker(
         detector = YuNet(models.locate(settings, "yunet"), Execution.from_settings(settings))
     return Landmarker(
         models.locate(settings, "face_landmarker"), detector, emotion,
-        most_faces=settings.most_faces, gains=gains, heads=heads, named=named,
+        most_faces=settings.most_faces, gains=gains, heads=heads, poses=poses, named=named,
     )  # fmt: skip
 
 
@@ -102,7 +107,43 @@ def _onnx(settings: Settings) -> FaceEngine:
     return made
 
 
+def _insightface(settings: Settings) -> FaceEngine:
+    """The default engine on faces that insightface finds, with its pose where the pack has one."""
+    try:
+        module = importlib.import_module("inference_workers.engines.insightface_pack")
+    except ImportError as error:
+        raise PrerequisiteError(
+            f"the face engine insightface needs affectstream installed with its extra `insightface`: {error}"
+        ) from error
+    from inference_workers.engines.onnx_sessions import Execution  # noqa: PLC0415
+
+    pack = _pack(settings)
+    found = module.InsightFace(pack, Execution.from_settings(settings))
+    log.warning("faces: %s of %s; licence: %s", found.named, pack, module.LICENCE)
+    return landmarker(
+        settings, emotion_network(settings), detector=found, poses=found.poses, named=found.named
+    )  # fmt: skip
+
+
+def _pack(settings: Settings) -> Path:
+    """The directory of insightface's files. A worker downloads none: insightface itself would."""
+    given = settings.insightface_model
+    if not given:
+        raise SettingsError(
+            "the face engine insightface needs AFFECTSTREAM_INSIGHTFACE_MODEL: a directory of its ONNX files, or the "
+            f"name of a pack in {PACKS}"
+        )
+    for path in (Path(given).expanduser(), PACKS.expanduser() / given):
+        if path.is_dir():
+            return path
+    raise PrerequisiteError(
+        f"AFFECTSTREAM_INSIGHTFACE_MODEL: neither a directory {given} nor a pack {PACKS / given}; workers download "
+        "none: fetch one yourself, as far as its licence lets you"
+    )
+
+
 MAKERS: Final[dict[str, Callable[[Settings], FaceEngine]]] = {
     "embedded": _embedded,
     "onnx": _onnx,
+    "insightface": _insightface,
 }

@@ -87,11 +87,14 @@ class Settings(BaseModel):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     # faces
-    face_engine: Literal["embedded", "onnx"] = Field(
+    face_engine: Literal["embedded", "onnx", "insightface"] = Field(
         "embedded", description="Who reads faces; others than embedded are backed up by it."
     )
     face_chain: str = Field(
         "", description="YAML file that describes the networks of the engine onnx (docs/face-chain.yaml)."
+    )
+    insightface_model: str = Field(
+        "", description="Directory of an insightface pack, or the name of one in ~/.insightface/models."
     )
     face_emotion: Literal["network", "rule"] = Field(
         "network", description="What tells emotions of faces: our network, or the rule over Action Units."

@@ -33,6 +33,7 @@ def examine(settings: Settings, environ: Mapping[str, str], clock: Clock, *, wri
         lambda: stores.check_disks(settings),
         lambda: machine.check_models(settings),
         machine.check_engines,
+        machine.check_opencv,
         lambda: machine.check_ports(settings),
         lambda: machine.check_addresses(settings),
     )

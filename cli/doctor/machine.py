@@ -5,6 +5,7 @@ import socket
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Final
 
 import httpx
 import psutil
@@ -43,6 +44,10 @@ def check_models(settings: Settings) -> Finding:
     return ok("models", f"{', '.join(entry.asset.name for entry in found)}: present, sums right")
 
 
+OPENCV: Final = ("opencv-contrib-python-headless", "opencv-contrib-python", "opencv-python-headless", "opencv-python")
+"""Packages that carry ``cv2``, ours first."""
+
+
 def check_engines() -> Finding:
     """What models run on here."""
     both = [name for name in ("onnxruntime", "onnxruntime-gpu") if _installed(name)]
@@ -66,6 +71,20 @@ def judge_engines(packages: list[str], providers: list[str], *, gpu: bool) -> Fi
     if not gpu and "CUDAExecutionProvider" in providers:
         return Finding("engines", "ok", f"{told}; no GPU here, so models run on the CPU")
     return ok("engines", f"{told}; {'a GPU' if gpu else 'no GPU'}")
+
+
+def check_opencv() -> Finding:
+    """That only one package carries OpenCV here."""
+    return judge_opencv([name for name in OPENCV if _installed(name)])
+
+
+def judge_opencv(packages: list[str]) -> Finding:
+    """``packages``: which of those that carry OpenCV are installed."""
+    if len(packages) > 1:
+        others = " ".join(name for name in packages if name != OPENCV[0])
+        remedy = f"pip uninstall {others}, then pip install --force-reinstall --no-deps {OPENCV[0]}"
+        return Finding("opencv", "warning", f"{' and '.join(packages)} overwrite each other's files", remedy)
+    return ok("opencv", ", ".join(packages) or "not installed as a package")
 
 
 def check_ports(settings: Settings) -> list[Finding]:

@@ -62,6 +62,7 @@ from inference_workers.engines.protocols import (
     FaceHeads,
     FaceInput,
     FaceOutput,
+    FacePose,
     Picture,
 )
 from inference_workers.tracking import LOST_US, Tracks
@@ -160,15 +161,17 @@ class Landmarker:
         most_faces: int = MOST_FACES,
         gains: Gains | None = None,
         heads: FaceHeads | None = None,
+        poses: FacePose | None = None,
         named: str = "",
     ) -> None:
         """Load the bundle; raises ModelError if it is not the one that this engine knows.
 
-        No ``emotion``: the rule; no ``gains``: the shipped curves. ``heads`` speak before both. ``named``: name and
-        version of what is not ours of detector and heads, for ``source``.
+        No ``emotion``: the rule; no ``gains``: the shipped curves. ``heads`` speak before both. No ``poses``:
+        that of the landmarks. ``named``: name and version of what is not ours of all these, for ``source``.
         """
         self._emotion = emotion
         self._heads = heads
+        self._poses = poses
         variant = "_rule" if emotion is None else "_own" if emotion.own else ""
         own = f"landmarker{'' if heads is not None and heads.tells_emotions else variant}@4"
         self.source = f"{named}+{own}" if named else own
@@ -199,7 +202,7 @@ class Landmarker:
         self._detector.warm_up()
         landmarks, _ = self._landmarks_in(blank, Roi(64.0, 64.0, 96.0, 0.0))
         self._weights(landmarks, self._face.fit(landmarks))
-        for reader in (self._emotion, self._heads):
+        for reader in (self._emotion, self._heads, self._poses):
             if reader is not None:
                 reader.warm_up()
 
@@ -295,7 +298,7 @@ class Landmarker:
         height, width = picture.shape[:2]
         box = box_of(landmarks)
         fit = self._face.fit(landmarks)
-        pose = fit.pose
+        pose = fit.pose if self._poses is None else self._poses.pose(picture, box)
         weights = self._weights(landmarks, fit)
         named = dict(zip(BLENDSHAPES, weights, strict=True))
         aus, affect = self._read(picture, roi_of(landmarks), intensities(weights))

@@ -68,16 +68,38 @@ def open_session(path: Path, execution: Execution = CPU) -> onnxruntime.Inferenc
 
     Raises ModelError if the file does not load, PrerequisiteError if a strict execution cannot be had.
     """
+    session = _open(path, execution, providers_of(execution))
+    check(session, execution)
+    return session
+
+
+def providers_of(execution: Execution) -> list[str]:
+    """ONNX Runtime's names of the providers that are asked for and offered, the CPU last; the others are said."""
     offered = _offered()
     for provider in execution.providers:
         if NAMES[provider] not in offered:
             _without(provider, execution, "this ONNX Runtime has no such provider")
-    session = _open(path, execution, [NAMES[p] for p in execution.providers if NAMES[p] in offered])
-    used = session.get_providers()
+    wanted = [NAMES[p] for p in execution.providers if NAMES[p] in offered and p != "cpu"]
+    return [*wanted, NAMES["cpu"]]
+
+
+def check(session: onnxruntime.InferenceSession, execution: Execution) -> None:
+    """Say which of the providers that were asked for the session does without though ONNX Runtime offers them."""
+    offered, used = _offered(), session.get_providers()
     for provider in execution.providers:
         if NAMES[provider] in offered and NAMES[provider] not in used:
             _without(provider, execution, "its driver or its libraries are missing")
-    return session
+
+
+def options_of(execution: Execution) -> onnxruntime.SessionOptions:
+    """What a session is opened with: its threads, none of which spin."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = execution.threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what it says of providers that fail is said by us, once and with what to do
+    for pool in ("intra_op", "inter_op"):
+        options.add_session_config_entry(f"session.{pool}.allow_spinning", "0")
+    return options
 
 
 def runs_on(session: onnxruntime.InferenceSession) -> Provider:
@@ -87,17 +109,10 @@ def runs_on(session: onnxruntime.InferenceSession) -> Provider:
 
 
 def _open(path: Path, execution: Execution, providers: Sequence[str]) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = execution.threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what it says of providers that fail is said by us, once and with what to do
-    for pool in ("intra_op", "inter_op"):
-        options.add_session_config_entry(f"session.{pool}.allow_spinning", "0")
-    preferred = [name for name in providers if name != NAMES["cpu"]]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            return onnxruntime.InferenceSession(str(path), options, providers=[*preferred, NAMES["cpu"]])
+            return onnxruntime.InferenceSession(str(path), options_of(execution), providers=list(providers))
     except Exception as error:  # onnxruntime has no common base for its errors
         raise ModelError(f"{path} does not load: {error}") from error
 

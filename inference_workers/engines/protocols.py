@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from inference_workers.engines.face_geometry import Detection, Roi
+from inference_workers.engines.face_geometry import Box, Detection, Pose, Roi
 from inference_workers.facial_affect import Affect
 from schemas.records import FaceSignal, Vector
 from schemas.vocabulary import AUS
@@ -75,6 +75,18 @@ class FaceDetector(Protocol):
 
     def find(self, picture: Picture) -> list[Detection]:
         """Every face, the largest first."""
+        ...
+
+
+class FacePose(Protocol):
+    """Reads a head's pose from a face that was found. Stateless."""
+
+    def warm_up(self) -> None:
+        """Run once."""
+        ...
+
+    def pose(self, picture: Picture, box: Box) -> Pose:
+        """The pose of the head whose landmarks fill this box. Blocks for the inference."""
         ...
 
 

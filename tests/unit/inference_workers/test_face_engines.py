@@ -1,4 +1,6 @@
 import logging
+import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -146,3 +148,28 @@ def test_a_chain_needs_its_description_and_its_files(settings, tmp_path):
 def test_an_engine_that_is_none_is_refused_with_those_that_are():
     with pytest.raises(SettingsError, match=r"AFFECTSTREAM_FACE_ENGINE: .*'embedded'.*'onnx'"):
         Settings.from_env({"AFFECTSTREAM_FACE_ENGINE": "deepface"})
+
+
+class TestInsightface:
+    """What can be told without the package; the rest stands in tests/models."""
+
+    def test_it_needs_a_directory(self, settings, monkeypatch, tmp_path):
+        monkeypatch.setitem(sys.modules, "inference_workers.engines.insightface_pack", ModuleType("there"))
+        monkeypatch.setattr(face_engines, "PACKS", tmp_path)
+        chosen = settings.model_copy(update={"face_engine": "insightface"})
+        with pytest.raises(SettingsError, match="needs AFFECTSTREAM_INSIGHTFACE_MODEL: a directory"):
+            face_engines.bare_face_engine(chosen)
+        away = chosen.model_copy(update={"insightface_model": "buffalo_l"})
+        with pytest.raises(
+            PrerequisiteError, match=r"neither a directory buffalo_l nor a pack .*workers download none"
+        ):
+            face_engines.bare_face_engine(away)
+        (tmp_path / "buffalo_l").mkdir()
+        assert face_engines._pack(away) == tmp_path / "buffalo_l"
+
+    def test_without_its_package_the_extra_is_named(self, settings, monkeypatch):
+        monkeypatch.delitem(sys.modules, "inference_workers.engines.insightface_pack", raising=False)
+        monkeypatch.setitem(sys.modules, "insightface", None)
+        chosen = settings.model_copy(update={"face_engine": "insightface"})
+        with pytest.raises(PrerequisiteError, match="needs affectstream installed with its extra `insightface`: "):
+            face_engines.bare_face_engine(chosen)

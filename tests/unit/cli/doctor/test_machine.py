@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from cli.doctor.machine import check_models, check_ports, check_settings, judge_engines
+from cli.doctor.machine import check_models, check_ports, check_settings, judge_engines, judge_opencv
 from inference_workers import models
 from runtime.settings import Settings
 
@@ -46,6 +46,13 @@ def test_engines(packages, providers, gpu, status):
     finding = judge_engines(packages, providers, gpu=gpu)
     assert finding.status == status
     assert bool(finding.remedy) == (status != "ok")
+
+
+def test_two_packages_that_carry_opencv_are_told_apart_from_one():
+    assert judge_opencv(["opencv-contrib-python-headless"]).status == "ok"
+    finding = judge_opencv(["opencv-contrib-python-headless", "opencv-python"])
+    assert finding.status == "warning"
+    assert finding.remedy.startswith("pip uninstall opencv-python, then pip install --force-reinstall")
 
 
 def test_a_port_that_is_taken_is_named_with_who_has_it():

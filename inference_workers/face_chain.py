@@ -42,7 +42,7 @@ FULL_RANGE: Final[Mapping[Kind, tuple[float, float]]] = {
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
 
 class Output(_Part):
@@ -144,7 +144,13 @@ class Head(_Part):
     file: Path
     input: Input
     crop: Crop = Crop()
-    outputs: Annotated[tuple[Output, ...], Field(min_length=1)]
+    outputs: tuple[Output, ...]
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "Head":
+        if not self.outputs:
+            raise ValueError("outputs: there are none, so it says nothing")
+        return self
 
 
 class Detector(_Part):

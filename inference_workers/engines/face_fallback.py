@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class FallbackFace:
-    """A :class:`~inference_workers.engines.protocols.FaceEngine`; answers of the embedded engine are marked and say so."""
+    """A :class:`~inference_workers.engines.protocols.FaceEngine`; what the embedded engine answers is marked so."""
 
     def __init__(self, primary: FaceEngine, embedded: FaceEngine, metrics: Metrics) -> None:
         """Both must take each other's state: they are one engine with other detectors and heads."""

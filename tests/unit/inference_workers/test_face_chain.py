@@ -108,6 +108,14 @@ def test_each_thing_is_said_once(tmp_path):
         loaded(tmp_path, twice)
 
 
+def test_a_head_says_something_and_versions_may_be_numbers(tmp_path):
+    assert loaded(tmp_path, {**described(), "version": 1.5}).named == "chain:mine@1.5"
+    silent = described()
+    silent["heads"][0]["outputs"] = []
+    with pytest.raises(ModelError, match=r"heads\.0: outputs: there are none"):
+        loaded(tmp_path, silent)
+
+
 def test_a_detector_alone_is_a_chain_and_nothing_is_none(tmp_path):
     alone = {"name": "d", "version": "1", "licence": "MIT", "detector": {"file": "d.onnx"}}
     assert loaded(tmp_path, alone).heads == ()

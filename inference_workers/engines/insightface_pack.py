@@ -1,8 +1,9 @@
 """Faces found by insightface, of a pack that its user supplies, and heads' poses where the pack has a network for them.
 
 The pack is a directory of ONNX files as insightface's ``FaceAnalysis`` reads it: a detector that gives five points of a
-face (SCRFD, RetinaFace), and perhaps 68 points in three dimensions (``1k3d68.onnx``). Others, such as those that
-recognise persons, are not loaded. insightface is MIT; its own pretrained packs are for non-commercial research only.
+face (SCRFD, RetinaFace), and perhaps 68 points in three dimensions (``1k3d68.onnx``). insightface opens every file to
+see what it is; others, such as those that recognise persons, are dropped. insightface is MIT; its own pretrained packs
+are for non-commercial research only.
 
 insightface tells the pose as three angles of the matrix that turns its mean face into the 68 points, in axes whose z
 comes towards the camera (x to the right, y down). It is taken back to that matrix, and so to our angles.

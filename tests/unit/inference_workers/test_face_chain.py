@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import yaml
 
 from inference_workers import face_chain
 from runtime.errors import ModelError
+from schemas.vocabulary import EMOTIONS
 from tests.support.prerequisites import REPOSITORY
 
 EXAMPLE = REPOSITORY / "docs" / "face-chain.yaml"
@@ -38,6 +40,14 @@ def test_the_documented_example_is_one():
     assert emotions.words == ("angry", None, "disgust", "fear", "happy", "neutral", "sad", "surprise")
     assert (affect.first, affect.words) == (8, ("valence", "arousal"))
     assert chain.heads[1].outputs[0].words == ("AU01", "AU02", "AU04", "AU06", "AU12", None, "AU25")
+
+
+def test_so_is_the_short_one(tmp_path):
+    (text,) = re.findall(
+        r"```yaml\n(.*?)```", (REPOSITORY / "docs" / "models.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    (output,) = loaded(tmp_path, text).heads[0].outputs
+    assert sorted(output.words) == sorted(EMOTIONS)
 
 
 def test_files_are_those_beside_the_description(tmp_path):

@@ -4,8 +4,8 @@ Every head is tried on a blank picture when it is made, so what the description 
 the start and not by the first face.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,10 @@ from inference_workers.engines.onnx_sessions import CPU, Execution, open_session
 from inference_workers.engines.protocols import Picture, Told
 from inference_workers.face_chain import FaceChain, Head, Input, Output
 from runtime.errors import ModelError
+from schemas.records import Vector
 from schemas.vocabulary import EMOTIONS
 
+T = TypeVar("T")
 Numbers = NDArray[np.float64]
 
 DTYPES: Final[Mapping[str, Any]] = {
@@ -68,9 +70,9 @@ class OnnxHead:
         for name, output in self._outputs:
             row = rows[name][output.first : output.first + len(output.labels)]
             if output.says == "emotions":
-                scores = _scores(output, row)
+                scores = scores_of(output, row)
             else:
-                values |= _values(output, row)
+                values |= values_of(output, row)
         axes = {axis: values.pop(axis, None) for axis in ("valence", "arousal", "dominance")}
         return Told(scores, **axes, aus=values)
 
@@ -145,7 +147,8 @@ def prepare(face: NDArray[np.uint8], described: Input) -> NDArray[Any]:
     return np.ascontiguousarray(pixels[None])
 
 
-def _scores(output: Output, row: Numbers) -> tuple[float, ...]:
+def scores_of(output: Output, row: Numbers) -> Vector:
+    """A network's numbers as scores of schemas.vocabulary.EMOTIONS, sum 1; raises FloatingPointError."""
     p = _activated(output, row)
     if output.activation != "softmax":
         total = float(p.sum())
@@ -164,7 +167,8 @@ def _scores(output: Output, row: Numbers) -> tuple[float, ...]:
     return tuple((scores / scores.sum()).tolist())
 
 
-def _values(output: Output, row: Numbers) -> dict[str, float]:
+def values_of(output: Output, row: Numbers) -> dict[str, float]:
+    """A network's numbers as axes of affect, -1..1, or AUs, 0..1, by name; raises FloatingPointError."""
     least, most = output.least_and_most
     share = np.clip((_activated(output, row) - least) / (most - least), 0.0, 1.0)
     if output.says == "affect":
@@ -206,5 +210,5 @@ def _names(there: Sequence[Any]) -> str:
     return ", ".join(each.name for each in there)
 
 
-def _first(values: Any) -> Any:
+def _first(values: Iterable[T | None]) -> T | None:
     return next((value for value in values if value is not None), None)

@@ -150,8 +150,9 @@ def face(  # noqa: PLR0917 - options, given by name
 ) -> None:
     """Emotion of faces: accuracy, macro-F1, classes, confusion, and whether confidences mean what they say.
 
-    A whole picture in which no face is found counts as answered wrongly. AFFECTSTREAM_FACE_ENGINE chooses the engine,
-    as it does for a worker.
+    A whole picture in which no face is found counts as answered wrongly.
+
+    The engine is that of AFFECTSTREAM_FACE_ENGINE.
     """
     if peers:
         from cli.bench import require_benchmarks  # noqa: PLC0415

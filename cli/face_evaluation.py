@@ -65,7 +65,7 @@ def _engine(settings: Settings, *, network: bool, weights: Path | None) -> tuple
                 "--emotion and --weights are about the embedded engine, and AFFECTSTREAM_FACE_ENGINE is "
                 f"{settings.face_engine}"
             )
-        return face_engines.bare_face_engine(settings), None
+        return face_engines.face_engine(settings), None
     emotion = None
     if network:
         emotion = FaceEmotion(weights or models.locate(settings, "face_emotion"), own=weights is not None)

@@ -31,7 +31,7 @@ from inference_workers.evaluation import hearing, labelled_faces
 from inference_workers.evaluation import speech as emotions
 from inference_workers.evaluation.degradation import MISSING, PICTURES, SOUNDS
 from inference_workers.evaluation.scores import Scores
-from inference_workers.face_engines import bare_face_engine
+from inference_workers.face_engines import face_engine
 from inference_workers.speech.processor import MAX_BATCH, SpeechProcessor
 from inference_workers.speech.viseme import SpectralVisemes
 from inference_workers.training import corpus
@@ -181,7 +181,7 @@ def _faces(
     settings: Settings, faces: Sequence[labelled_faces.LabelledFace], progress: Progress
 ) -> Mapping[str, Floats]:
     cv2.setNumThreads(1)
-    engine = bare_face_engine(settings)
+    engine = face_engine(settings)
     crops = [cv2.resize(face.picture(), (FACE, FACE), interpolation=cv2.INTER_CUBIC) for face in faces]
     found: dict[str, Floats] = {}
     for name, degrade in PICTURES.items():

@@ -27,21 +27,21 @@ PACKS: Final = Path("~/.insightface/models")
 """Where insightface keeps the packs that it fetched."""
 
 
-def face_engine(settings: Settings, metrics: Metrics) -> FaceEngine:
-    """The engine that the settings name, warmed up; others than the embedded one are backed up by it.
+def face_engine(settings: Settings) -> FaceEngine:
+    """The engine that the settings name, with nothing behind it, loaded but not warmed up.
 
     Raises SettingsError, PrerequisiteError or ModelError if it cannot be made.
     """
-    engine = bare_face_engine(settings)
+    return MAKERS[settings.face_engine](settings)
+
+
+def backed_face_engine(settings: Settings, metrics: Metrics) -> FaceEngine:
+    """The same, warmed up, and backed up by the embedded engine if it is another; raises as :func:`face_engine`."""
+    engine = face_engine(settings)
     if settings.face_engine != "embedded":
         engine = FallbackFace(engine, _embedded(settings), metrics)
     engine.warm_up()
     return engine
-
-
-def bare_face_engine(settings: Settings) -> FaceEngine:
-    """The named engine without anything behind it, not yet warmed up; raises as :func:`face_engine`."""
-    return MAKERS[settings.face_engine](settings)
 
 
 def emotion_network(settings: Settings) -> "FaceEmotion | None":

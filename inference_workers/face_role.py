@@ -3,7 +3,7 @@
 import cv2
 
 from inference_workers.face import FaceProcessor
-from inference_workers.face_engines import face_engine
+from inference_workers.face_engines import backed_face_engine
 from inference_workers.worker import Worker
 from runtime.lifecycle import Role
 from schemas.records import VideoFrame
@@ -17,7 +17,7 @@ def run(role: Role) -> None:
     One process uses one core: more workers are more instances (``AFFECTSTREAM_INSTANCE``), which share the partitions.
     """
     cv2.setNumThreads(1)
-    engine = face_engine(role.settings, role.metrics)
+    engine = backed_face_engine(role.settings, role.metrics)
     worker = Worker(
         role,
         FaceProcessor(engine, role.metrics),

@@ -78,7 +78,7 @@ def measure(settings: Settings, plan: Plan, progress: Progress) -> Results:
     models.pull(settings)
     recorded = load(sample.prepare(settings, progress))
     cv2.setNumThreads(1)  # as in the worker's process
-    face_engine = face_engines.bare_face_engine(settings)
+    face_engine = face_engines.face_engine(settings)
     face_engine.warm_up()
     progress(f"faces: {face_engine.source}, {plan.repeats} times through {len(recorded.pictures)} pictures")
     faces = rate_of(face_engine, recorded, plan.repeats)

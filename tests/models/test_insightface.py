@@ -13,7 +13,7 @@ from inference_workers.engines.face_geometry import Pose
 from inference_workers.engines.insightface_pack import InsightFace, pose_of
 from inference_workers.engines.protocols import FaceInput
 from inference_workers.engines.yunet import YuNet
-from inference_workers.face_engines import face_engine
+from inference_workers.face_engines import backed_face_engine
 from runtime.errors import ModelError
 from runtime.metrics import Metrics
 from runtime.settings import Settings
@@ -46,7 +46,7 @@ def real(tmp_path_factory):
 
 
 def engine_of(pack):
-    return face_engine(
+    return backed_face_engine(
         Settings(cache_dir=cache_dir(), face_engine="insightface", insightface_model=str(pack)), Metrics("face-worker")
     )
 

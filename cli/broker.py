@@ -13,11 +13,12 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+from types import MappingProxyType
 from typing import Final
 
 from cli.ports import free_ports
@@ -113,12 +114,23 @@ class EmbeddedKafka:
     thread-safe.
     """
 
-    def __init__(self, distribution: Distribution, data_dir: Path, *, advertised_port: int | None = None) -> None:
-        """``advertised_port``: where clients reach it, if they do so through something that passes them on."""
+    def __init__(
+        self,
+        distribution: Distribution,
+        data_dir: Path,
+        *,
+        advertised_port: int | None = None,
+        properties: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """``advertised_port``: where clients reach it, if they do so through something that passes them on.
+
+        ``properties`` are the broker's, in the place of those in ``infra/kafka/server.properties``.
+        """
         self._distribution = distribution
         self._data_dir = data_dir
         self._ports = free_ports(2)
         self._advertised_port = advertised_port or self._ports[0]
+        self._overrides = [part for name, value in properties.items() for part in ("--override", f"{name}={value}")]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -161,7 +173,7 @@ class EmbeddedKafka:
         properties.write_text(_properties(self._ports, logs, self._advertised_port), encoding="utf-8")
         if flags is None:
             flags = (f"-XX:SharedArchiveFile={self._distribution.archive}", "-Xshare:auto", "-Xlog:cds=off")
-        return self._distribution.command("kafka.Kafka", str(properties), flags=flags)
+        return self._distribution.command("kafka.Kafka", str(properties), *self._overrides, flags=flags)
 
     def start(self, *, deadline_s: float = 60.0, flags: Sequence[str] | None = None) -> None:
         """Start the broker and return once it answers; BrokerError with the end of its log if it does not."""

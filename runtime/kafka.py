@@ -82,11 +82,12 @@ def common_config(settings: Settings) -> dict[str, Any]:
         "broker.address.family": "v4",
         "reconnect.backoff.ms": 20,
         "reconnect.backoff.max.ms": 250,
-        # After an outage every tenth of a second counts: the defaults wait for up to a second between attempts, and
-        # forget a broker that is down, only to find it anew (which took a producer up to 2 s).
+        # After an outage every tenth of a second counts: the defaults wait for up to a second between attempts.
         "retry.backoff.ms": 20,
         "retry.backoff.max.ms": 200,
-        "metadata.recovery.strategy": "none",
+        # A cluster whose brokers are all fenced tells of none, and the client forgets those it had. Without this it
+        # would never ask again, not even the addresses that it was given.
+        "metadata.recovery.strategy": "rebootstrap",
         "socket.keepalive.enable": True,
         # librdkafka would write a line to stderr for each attempt to reach a broker that is down: we say it ourselves.
         "error_cb": lambda error: log.debug("kafka client: %s", error),

@@ -17,6 +17,9 @@ from schemas.topics import SIGNALS, topic_specs
 from tests.support.prerequisites import REPOSITORY, cache_dir, required
 from tests.support.waiting import eventually
 
+PAUSES = 12
+"""As many left a client without any broker each time, while it did not begin anew from the addresses it was given."""
+
 
 @pytest.fixture
 def own_kafka(tmp_path):
@@ -59,6 +62,32 @@ def test_acknowledged_records_survive_sigkill_and_the_ports_stay(own_kafka):
     publisher.send(SIGNALS, "session", b"100")  # the client from before reconnects by itself
     publisher.flush()
     assert read_all(settings, 101) == [b"%d" % i for i in range(101)]
+
+
+def test_a_producer_goes_on_when_all_brokers_were_fenced_for_a_while(tmp_path):
+    """A busy machine keeps the broker's heartbeats waiting: metadata then names no broker, and clients forget it."""
+    with required():
+        distribution = prepare(cache_dir())
+    session_s = 0.6
+    hasty = {"broker.heartbeat.interval.ms": "100", "broker.session.timeout.ms": f"{1e3 * session_s:.0f}"}
+    broker = EmbeddedKafka(distribution, tmp_path / "kafka", properties=hasty)
+    broker.start()
+    try:
+        settings = Settings.from_env({}, kafka_bootstrap_servers=broker.bootstrap_servers, partitions=2)
+        ensure_topics(settings)
+        publisher = Publisher(settings)
+        for pause in range(PAUSES):
+            os.kill(broker.pid, signal.SIGSTOP)
+            until = time.monotonic() + 1.5 * session_s
+            while time.monotonic() < until:
+                publisher.send(SIGNALS, f"session-{pause}", b"x" * 100)
+                publisher.poll(0.01)
+            os.kill(broker.pid, signal.SIGCONT)
+            publisher.poll(0.1)
+        publisher.flush()
+    finally:
+        os.kill(broker.pid, signal.SIGCONT)
+        broker.stop()
 
 
 def test_the_broker_ends_with_the_process_that_started_it(tmp_path):

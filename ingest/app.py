@@ -192,9 +192,6 @@ def _check_origin(edge: Edge, headers: Headers) -> None:
 
 
 def _add_sessions(app: FastAPI, edge: Edge) -> None:
-    by_address = KeyedBuckets(edge.settings.starts_per_s)
-    by_tenant = KeyedBuckets(edge.settings.tenant_starts_per_s)
-
     @app.post("/v1/sessions", status_code=201)
     async def start(request: Request, body: SessionBody) -> SessionAnswer:
         """Start a session with the consent given; the token in the answer opens its media and avatar connections.
@@ -202,9 +199,9 @@ def _add_sessions(app: FastAPI, edge: Edge) -> None:
         Who asks shows a token of a tenant with the scope ``create``: the session is that tenant's.
         """
         _check_origin(edge, request.headers)
-        _check_pace(edge, by_address, address_of(request), "address", "sessions")
+        await _check_starts(edge, "address", address_of(request), edge.settings.starts_per_s)
         tenant = _starting_tenant(edge, request)
-        _check_pace(edge, by_tenant, tenant, "tenant", "sessions")
+        await _check_starts(edge, "tenant", tenant, edge.settings.tenant_starts_per_s)
         if not edge.ready or edge.broker_away():
             edge.rejected("broker_unavailable")
             raise _unavailable("the edge does not reach Kafka")
@@ -367,11 +364,21 @@ def _grant(edge: Edge, connection: HTTPConnection) -> Grant:
     return grant
 
 
-def _check_pace(edge: Edge, buckets: KeyedBuckets, key: str, whose: str, what: str = "requests") -> None:
+def _check_pace(edge: Edge, buckets: KeyedBuckets, key: str, whose: str) -> None:
     if not buckets.take(key, edge.clock.now_us()):
-        edge.rejected("too_fast")
-        detail = f"at most {buckets.rate_per_s:g} {what} a second from one {whose}: wait"
-        raise Problem(429, "too_fast", f"Too many {what}", detail, {"Retry-After": "1"})
+        raise _too_fast(edge, "requests", buckets.rate_per_s, whose)
+
+
+async def _check_starts(edge: Edge, whose: str, key: str, rate_per_s: float) -> None:
+    """Starts are counted over all edges; requests, which are many more, by each edge for itself."""
+    if not await edge.sharing.may_start(whose, key, rate_per_s):
+        raise _too_fast(edge, "sessions", rate_per_s, whose)
+
+
+def _too_fast(edge: Edge, what: str, rate_per_s: float, whose: str) -> Problem:
+    edge.rejected("too_fast")
+    detail = f"at most {rate_per_s:g} {what} a second from one {whose}: wait"
+    return Problem(429, "too_fast", f"Too many {what}", detail, {"Retry-After": "1"})
 
 
 def _websocket_url(base: str, path: str) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from ingest.sessions import Session, SessionOver
 from runtime.logs import session_tag
-from runtime.session_state import Progress, session_state
+from runtime.rates import BURST_S
+from runtime.session_state import Limit, Progress, session_state
 from runtime.tokens import Grant
 from schemas.records import EndReason
 
@@ -48,6 +49,11 @@ class Sharing:
             edge.metrics.count("sessions_taken_over_total")
             log.info("session %s goes on here; edge %s served it before", session_tag(session_id), before)
         return session
+
+    async def may_start(self, whose: str, key: str, rate_per_s: float) -> bool:
+        """Whether one more session may start now for this address or tenant, over all edges; it is counted if so."""
+        limit = Limit(rate_per_s, rate_per_s * BURST_S)
+        return await self._state.take(f"starts:{whose}:{key}", limit, self._edge.clock.now_us())
 
     def ended(self, session_id: str, reason: EndReason) -> None:
         """Tell everybody that a session has ended; does not wait for that."""

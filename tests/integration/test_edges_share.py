@@ -5,7 +5,10 @@ import logging
 import os
 import signal
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 from client import Session
@@ -23,11 +26,15 @@ CHUNK = bytes(1_280)  # 40 ms
 CHUNK_S = 0.040
 
 
+STARTS_PER_S = 0.3
+"""With a burst of ten seconds' worth: three sessions at once, and the next after some seconds."""
+
+
 @pytest.fixture
-def edges(settings: Settings, tmp_path):
-    """Two edges; their Redis speaks TLS to a named user."""
+def edges(settings: Settings, tmp_path, request: pytest.FixtureRequest):
+    """Two edges; their Redis speaks TLS to a named user. A test may ask for other settings (indirectly)."""
     with redis_server(tmp_path / "redis", tls=True) as redis:
-        shared = settings.model_copy(update={"redis_url": redis.url})
+        shared = settings.model_copy(update={"redis_url": redis.url, **getattr(request, "param", {})})
         running = []
         try:
             for name in ("a", "b"):
@@ -110,3 +117,15 @@ def test_an_end_at_one_edge_is_an_end_at_both(edges):
         await here.close()
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("edges", [{"starts_per_s": STARTS_PER_S}], indirect=True)
+def test_starts_are_counted_over_both_edges(edges):
+    # Side by side: within a few seconds there is room for another one.
+    with ThreadPoolExecutor(8) as callers:
+        answers = list(callers.map(lambda edge: httpx.post(f"{url_of(edge)}/v1/sessions", json={}), edges * 4))
+    codes = Counter(answer.status_code for answer in answers)
+    # Each for itself they would have let six start, at once.
+    assert codes.keys() == {201, 429}
+    assert codes[201] in {3, 4}
+    assert {answer.json()["code"] for answer in answers if answer.status_code == 429} == {"too_fast"}

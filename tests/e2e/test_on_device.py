@@ -1,48 +1,18 @@
 """The page's on-device mode in a real browser and the running product: what leaves the page, what comes back."""
 
-import os
 from typing import Any
 
 import httpx
 import pytest
 
-from cli.deployment import Deployment
-from cli.sample import prepare
-from inference_workers import models
-from runtime.settings import Settings
-from tests.support.browser import FakeDevices, fake_devices, on_device, require_browser
-from tests.support.prerequisites import cache_dir, required
+from tests.support.browser import on_device
 
 pytestmark = pytest.mark.timeout(600)
-
-SMILING_S = (0.5, 9.5)
-"""When the sample shows the face, before it first blinks to black."""
 
 FEATURES = {"4", "5"}
 """Kinds of the media framing that are features; 1 to 3 would be media."""
 
 LARGEST_FEATURES = 16 + 388 + 48
-
-
-@pytest.fixture(scope="module")
-def deployment(tmp_path_factory):
-    require_browser()
-    settings = Settings.from_env({}, data_dir=tmp_path_factory.mktemp("device"), cache_dir=cache_dir(), partitions=2)
-    with required():
-        models.pull(settings)
-        environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        deployment = Deployment(settings, environ, port=0)
-        deployment.start(print)
-    yield deployment
-    deployment.stop()
-
-
-@pytest.fixture(scope="module")
-def devices(deployment, tmp_path_factory) -> FakeDevices:
-    with required():
-        sample = prepare(deployment.settings, print)
-    start_s, end_s = SMILING_S
-    return fake_devices(sample, tmp_path_factory.mktemp("devices"), start_s=start_s, end_s=end_s)
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["over the WebSocket", "over WebRTC"])

@@ -1,7 +1,5 @@
 """WebRTC in a real browser: UDP that is blocked, an edge that restarts, WHIP clients that are not ours."""
 
-from concurrent.futures import ThreadPoolExecutor, wait
-
 import httpx
 import pytest
 
@@ -40,13 +38,7 @@ def test_without_udp_stop_ends_everything_too(blocked):
 
 def test_the_page_finds_its_session_again_when_the_edge_was_killed(deployment, devices, shots):
     pid = deployment.supervisor.children[RoleName.INGEST.value].process.pid
-    with ThreadPoolExecutor(1) as browser:
-        visiting = browser.submit(visit, "restart", deployment.addresses.ingest, devices, shots, kill=pid)
-        # The supervisor's children live no longer than the thread that starts them.
-        while not visiting.done():
-            deployment.supervisor.poll()
-            wait([visiting], timeout=0.05)
-        seen = visiting.result()
+    seen = visit("restart", deployment.addresses.ingest, devices, shots, kill=pid)
     assert seen["sessions"] == 1
     assert seen["offers"] >= 2
     assert seen["peersAfter"] > seen["peersBefore"]

@@ -15,9 +15,14 @@ from runtime.errors import PrerequisiteError
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+def in_ci() -> bool:
+    """Whether a machine judges a change, not a person at work."""
+    return os.environ.get("CI", "").lower() in {"1", "true"}
+
+
 def missing(what: str) -> NoReturn:
     """Skip the test because set-up did not provide ``what``; with CI=true, fail it."""
-    if os.environ.get("CI", "").lower() in {"1", "true"}:
+    if in_ci():
         pytest.fail(f"missing prerequisite: {what}", pytrace=False)
     pytest.skip(f"MISSING PREREQUISITE: {what}")
 

@@ -12,6 +12,7 @@ by models that are trained here without them. Nothing is fitted to what is repor
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -56,6 +57,8 @@ FIRST_FELT_S: Final = 1.5
 """From then on every session has heard its first window."""
 EVERY: Final = 5
 """Hops between two looks at a pair."""
+FACES: Final = 3
+"""Pictures that each utterance is paired with: one alone would leave much to chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +159,7 @@ def _fused(face: Floats, speech: Floats, parameters: Floats) -> attention_trial.
 
 
 def pairs_of(settings: Settings, faces: Path, speech: Path, limit: int | None, progress: Progress) -> Pairs:
-    """At most ``limit`` utterances, spread evenly, each with a picture of its own that has the same label."""
+    """At most ``limit`` utterances, spread evenly, each with :data:`FACES` pictures that have the same label."""
     everything = corpus.read(speech)
     clips = [clip for clip in everything if clip.label in EMOTIONS]
     if limit is not None and limit < len(clips):
@@ -167,14 +170,20 @@ def pairs_of(settings: Settings, faces: Path, speech: Path, limit: int | None, p
     random = Random(SEED)
     for heap in heaps.values():
         random.shuffle(heap)
-    # Of a label with more utterances than pictures, the rest of the utterances stay unpaired.
-    chosen = [(clip, heaps[clip.label].pop()) for clip in clips if heaps[clip.label]]
-    if not chosen:
+    # Where an emotion has fewer pictures than pairs, they come again, beside other voices.
+    deals = {label: cycle(heap) for label, heap in heaps.items() if heap}
+    clips = [clip for clip in clips if clip.label in deals]
+    if not clips:
         raise PrerequisiteError(f"{faces} and {speech} share no emotion")
-    progress(f"{len(chosen)} pairs")
-    rows_by_face = _faces(settings, [face for _, face in chosen], progress)
-    rows_by_sound = _speech(settings, [clip for clip, _ in chosen], everything, progress)
-    return Pairs(tuple(clip.label for clip, _ in chosen), rows_by_face, rows_by_sound)
+    chosen = [next(deals[clip.label]) for _ in range(FACES) for clip in clips]
+    progress(f"{len(chosen)} pairs of {len(clips)} utterances")
+    rows_by_face = _faces(settings, chosen, progress)
+    rows_by_sound = _speech(settings, clips, everything, progress)
+    return Pairs(
+        tuple(clip.label for clip in clips) * FACES,
+        rows_by_face,
+        {name: np.tile(rows, (FACES, 1, 1)) for name, rows in rows_by_sound.items()},
+    )
 
 
 def _faces(

@@ -14,6 +14,7 @@ from dataflows.layout import (
     F_YAW,
     N_EMOTIONS,
     NEUTRAL,
+    P_FACE_CERTAINTY,
     P_FACE_THRESHOLD,
     P_FRONTALITY_CONTEXT,
     P_SPEAKING_CONTEXT,
@@ -49,13 +50,23 @@ def frontality(yaw_deg: float, pitch_deg: float, width: float, height: float) ->
 
 
 @compiled
+def certainty(face: Any, exponent: float) -> float:
+    """Confidence in what a face's emotion is: that there is a face, times its likeliest emotion's score ** exponent."""
+    likeliest = 0.0
+    for j in range(N_EMOTIONS):
+        likeliest = max(likeliest, face[F_EMOTIONS + j])
+    return face[F_CONFIDENCE] * likeliest**exponent
+
+
+@compiled
 def weigh(
     face: Any, speech: Any, face_fresh: float, speech_fresh: float, ages_us: Any, config: Any
 ) -> tuple[float, float]:
     """Weights of face and speech: softmax of logit(confidence) + context, then times freshness.
 
-    A modality that is not live, shows no face or has a confidence under its threshold gets 0. The two sum to at most
-    1; what is missing counts as neutral.
+    Speech's confidence is in its emotion, a face's in being one: hence :func:`certainty`. A modality that is not live,
+    shows no face or has a confidence under its threshold gets 0. The two sum to at most 1; what is missing counts as
+    neutral.
     """
     face_counts = (
         face_fresh > 0.0
@@ -74,7 +85,7 @@ def weigh(
         return 0.0, speech_fresh
     stale = config[P_STALENESS_CONTEXT] * 1e-6
     face_logit = (
-        logit(face[F_CONFIDENCE])
+        logit(certainty(face, config[P_FACE_CERTAINTY]))
         + config[P_FRONTALITY_CONTEXT] * frontality(face[F_YAW], face[F_PITCH], face[F_BOX + 2], face[F_BOX + 3])
         - stale * ages_us[0]
     )

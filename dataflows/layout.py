@@ -179,6 +179,7 @@ ONE_EURO: Final = 2
 P_FACE_THRESHOLD: Final = PARAMETER_INDEX["face_threshold"]
 P_SPEECH_THRESHOLD: Final = PARAMETER_INDEX["speech_threshold"]
 P_SPEAKING_CONTEXT: Final = PARAMETER_INDEX["speaking_context"]
+P_FACE_CERTAINTY: Final = PARAMETER_INDEX["face_certainty"]
 P_FRONTALITY_CONTEXT: Final = PARAMETER_INDEX["frontality_context"]
 P_STALENESS_CONTEXT: Final = PARAMETER_INDEX["staleness_context"]
 P_MOUTH_ON: Final = PARAMETER_INDEX["mouth_on"]

@@ -21,7 +21,8 @@ final class Session {
   static final long FRESH_US = 100_000;
 
   private static byte[] prefix;
-  private static int pFaceThreshold, pSpeechThreshold, pSpeaking, pFrontality, pStaleness, pMouthOn, pMouthOff, pCrossfade;
+  private static int pFaceThreshold, pSpeechThreshold, pSpeaking, pCertainty, pFrontality, pStaleness;
+  private static int pMouthOn, pMouthOff, pCrossfade;
   private static int pAu12, pAu06, pSlope, pMidpoint, pExaggeration, pSmile, pCheek, pGlow, pSadPitch, pSadSlouch, pLean, pWide;
   private static int pStyle, pTauFace, pTauMouth, pTauEyes, pTauPose, pTauEmotion, pCutoff, pBeta, pLive;
 
@@ -46,6 +47,7 @@ final class Session {
     pFaceThreshold = Tables.parameter("face_threshold");
     pSpeechThreshold = Tables.parameter("speech_threshold");
     pSpeaking = Tables.parameter("speaking_context");
+    pCertainty = Tables.parameter("face_certainty");
     pFrontality = Tables.parameter("frontality_context");
     pStaleness = Tables.parameter("staleness_context");
     pMouthOn = Tables.parameter("mouth_on");
@@ -109,8 +111,11 @@ final class Session {
       double facing =
           Math.max(0, Math.cos(Math.toRadians(f[F_YAW]))) * Math.max(0, Math.cos(Math.toRadians(f[F_PITCH])))
               * clamp(4 * Math.max(f[F_BOX + 2], f[F_BOX + 3]), 0, 1);
+      double likeliest = 0;
+      for (int j = 0; j < EMOTIONS; j++) likeliest = Math.max(likeliest, f[F_EMOTIONS + j]);
+      double certainty = f[F_CONFIDENCE] * Math.pow(likeliest, config[pCertainty]);
       double faceLogit =
-          logit(f[F_CONFIDENCE]) + config[pFrontality] * facing - stale * (instant - face.stamps[0]);
+          logit(certainty) + config[pFrontality] * facing - stale * (instant - face.stamps[0]);
       double speechLogit =
           logit(s[S_CONFIDENCE]) + config[pSpeaking] * s[S_SPEAKING] - stale * (instant - speech.stamps[0]);
       double share = 1 / (1 + Math.exp(clamp(speechLogit - faceLogit, -60, 60)));

@@ -16,6 +16,7 @@ from dataflows.layout import (
     F_YAW,
     HAPPY,
     NEUTRAL,
+    P_FACE_CERTAINTY,
     S_CONFIDENCE,
     S_EMOTIONS,
     S_SPEAKING,
@@ -30,6 +31,7 @@ CONFIG = np.array([p.default for p in PARAMETERS.values()])
 def face(confidence: float = 0.8, **columns: float) -> np.ndarray:
     out = np.zeros(F_WIDTH)
     out[F_CONFIDENCE], out[F_DETECTED], out[F_BOX + 3] = confidence, 1.0, 0.5
+    out[F_EMOTIONS + HAPPY] = 1.0
     for index, value in columns.items():
         out[int(index[1:])] = value
     return out
@@ -46,13 +48,31 @@ def weigh(a: np.ndarray, b: np.ndarray, fresh: tuple[float, float] = (1.0, 1.0),
 
 
 def test_equal_evidence_weighs_equally() -> None:
-    assert weigh(face(), speech()) == pytest.approx((0.5, 0.5))
+    # A face turned by 60 degrees has half of its context: as much as a voice that speaks.
+    assert weigh(face(**{f"c{F_YAW}": 60.0}), speech()) == pytest.approx((0.5, 0.5))
+
+
+def test_a_face_whose_emotion_is_uncertain_weighs_less() -> None:
+    doubtful = {f"c{F_EMOTIONS + HAPPY}": 0.5, f"c{F_EMOTIONS + SAD}": 0.5}
+    logit = lambda p: math.log(p / (1 - p))  # noqa: E731
+    a, b = weigh(face(0.8, **doubtful), speech(0.6))
+    assert a / b == pytest.approx(math.exp(logit(0.8 * 0.5) + 2.0 - logit(0.6) - 1.0))
+
+
+def test_sessions_from_before_certainty_counted_are_weighed_as_they_were() -> None:
+    then = CONFIG.copy()
+    then[P_FACE_CERTAINTY] = PARAMETERS["face_certainty"].unrecorded
+    doubtful, sure = face(**{f"c{F_EMOTIONS + HAPPY}": 0.5}), face()
+    ages = np.zeros(2, np.int64)
+    assert attention.weigh(doubtful, speech(), 1.0, 1.0, ages, then) == attention.weigh(
+        sure, speech(), 1.0, 1.0, ages, then
+    )
 
 
 def test_weights_are_the_softmax_of_logits_and_context() -> None:
     a, b = weigh(face(0.9), speech(0.6, 0.5), ages=(10_000, 100_000))
     logit = lambda p: math.log(p / (1 - p))  # noqa: E731
-    face_logit, speech_logit = logit(0.9) + 1.0 - 0.04, logit(0.6) + 0.5 - 0.4
+    face_logit, speech_logit = logit(0.9) + 2.0 - 0.04, logit(0.6) + 0.5 - 0.4
     assert a / b == pytest.approx(math.exp(face_logit - speech_logit))
     assert a + b == pytest.approx(1.0)
 
@@ -101,5 +121,5 @@ def test_nothing_known_is_neutral() -> None:
     emotions, affect = np.zeros(7), np.zeros(3)
     attention.canonical_emotion(face(), speech(), 0.0, 0.0, emotions, affect)
     assert emotions[NEUTRAL] == 1.0
-    attention.canonical_emotion(face(), speech(), 1.0, 0.0, emotions, affect)
+    attention.canonical_emotion(np.zeros(F_WIDTH), speech(), 1.0, 0.0, emotions, affect)
     assert emotions[NEUTRAL] == 1.0

@@ -30,19 +30,21 @@ const NO_UDP = ["--webrtc-ip-handling-policy=disable_non_proxied_udp"];
 
 /**
  * @param {{video?: string | undefined, audio?: string | undefined}} [files] a Y4M or MJPEG file, a WAV file
- * @param {{udp?: boolean | undefined}} [network]
+ * @param {{udp?: boolean | undefined, trusted?: string | undefined}} [network] `trusted`: the public key's hash of a
+ *   certificate that is believed though no known CA signed it
  */
-export async function launch(files = {}, { udp = true } = {}) {
+export async function launch(files = {}, { udp = true, trusted } = {}) {
   const executablePath = executable();
   if (!executablePath) throw new Error("no Chromium: install Debian's package chromium, or set CHROMIUM");
   const capture = [
     ...(files.video ? [`--use-file-for-fake-video-capture=${files.video}`] : []),
     ...(files.audio ? [`--use-file-for-fake-audio-capture=${files.audio}`] : []),
   ];
+  const trust = trusted ? [`--ignore-certificate-errors-spki-list=${trusted}`] : [];
   return chromium.launch({
     executablePath,
     headless: true,
-    args: [...QUIET, ...DEVICES, ...GRAPHICS, ...(udp ? [] : NO_UDP), ...capture],
+    args: [...QUIET, ...DEVICES, ...GRAPHICS, ...(udp ? [] : NO_UDP), ...trust, ...capture],
     timeout: 60_000,
   });
 }

@@ -11,7 +11,7 @@
 import { join } from "node:path";
 import { launch } from "./browser.mjs";
 
-/** @typedef {{url: string, visit: "own" | "restart" | "devices" | "watch" | "wall" | "decline", udp?: boolean, kill?: number, video?: string, audio?: string, shots?: string, deadlineMs?: number}} Visit */
+/** @typedef {{url: string, visit: "own" | "restart" | "devices" | "watch" | "wall" | "decline", udp?: boolean, trusted?: string, kill?: number, video?: string, audio?: string, shots?: string, deadlineMs?: number}} Visit */
 
 const visit = /** @type {Visit} */ (JSON.parse(process.argv[2] ?? "{}"));
 const deadline = visit.deadlineMs ?? 60_000;
@@ -350,7 +350,10 @@ const visits = {
   },
 };
 
-const browser = await launch({ video: visit.video, audio: visit.audio }, { udp: visit.udp });
+const browser = await launch(
+  { video: visit.video, audio: visit.audio },
+  { udp: visit.udp, trusted: visit.trusted },
+);
 try {
   const context = await browser.newContext({
     viewport: { width: 1280, height: 900 },

@@ -270,10 +270,10 @@ def show(results: Results, console: Console) -> None:
         f"{results.n} pairs across people, {len(results.classes)} emotions (chance {1 / len(results.classes):.3f}). "
         "UAR of fused emotions, by degradation; beside it the face's share of the weight"
     )
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("face | speech")
-    for name in (*sounds, "no speech"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
+    table.add_column("face | noise over speech", min_width=12)
+    for name in (*sounds, "all"):
+        table.add_column(name.removeprefix("noise "), justify="right", no_wrap=True)
     for face in (*faces, MISSING):
         cells = [_told(results, face, sound) for sound in (*sounds, MISSING)]
         table.add_row("no face" if face == MISSING else face, *cells)
@@ -291,7 +291,8 @@ def _told(results: Results, face: str, sound: str) -> str:
         return ""
     cell = results.at(face, sound)
     total = cell.face_weight + cell.speech_weight
+    uar = f"{cell.uar:.3f}".removeprefix("0")  # so that the table fits a terminal of 80 columns
     if MISSING in {face, sound} or total == 0.0:
-        return f"{cell.uar:.3f}     "
+        return f"{uar}    "
     behind = "[red]" if results.gain(cell) < -0.01 else ""
-    return f"{behind}{cell.uar:.3f} {cell.face_weight / total:4.0%}"
+    return f"{behind}{uar} {cell.face_weight / total:3.0%}"

@@ -55,7 +55,8 @@ def certainty(face: Any, exponent: float) -> float:
     likeliest = 0.0
     for j in range(N_EMOTIONS):
         likeliest = max(likeliest, face[F_EMOTIONS + j])
-    return face[F_CONFIDENCE] * likeliest**exponent
+    confidence: float = face[F_CONFIDENCE]
+    return confidence * likeliest**exponent
 
 
 @compiled

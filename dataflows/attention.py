@@ -55,8 +55,7 @@ def certainty(face: Any, exponent: float) -> float:
     likeliest = 0.0
     for j in range(N_EMOTIONS):
         likeliest = max(likeliest, face[F_EMOTIONS + j])
-    confidence: float = face[F_CONFIDENCE]
-    return confidence * likeliest**exponent
+    return float(face[F_CONFIDENCE] * math.pow(likeliest, exponent))
 
 
 @compiled

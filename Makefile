@@ -140,13 +140,13 @@ $(BIN)/uv:
 	    echo "installing Redis"; apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server >/dev/null; \
 	  else echo "redis-server is missing: tests of what edges share will be skipped (Debian: apt-get install redis-server)"; fi; fi
 	@mkdir -p .stamps && touch $@
-# Alert rules, dashboards and the balancing of viewers are tested with Debian's Prometheus and HAProxy; RUNLEVEL=1 keeps
+# Alert rules, dashboards and the balancing of viewers are tested with Debian's Prometheus and HAProxy, a clock that is stepped with libfaketime; RUNLEVEL=1 keeps
 # their services from being started.
 .stamps/servers:
-	@if ! command -v promtool >/dev/null || ! command -v prometheus >/dev/null || [ ! -x /usr/sbin/haproxy ]; then \
+	@if ! command -v promtool >/dev/null || ! command -v prometheus >/dev/null || [ ! -x /usr/sbin/haproxy ] || ! ls /usr/lib/*/faketime >/dev/null 2>&1; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "installing Prometheus and HAProxy"; apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus haproxy >/dev/null; \
-	  else echo "Prometheus or HAProxy is missing: their tests will be skipped (install prometheus with promtool, and haproxy)"; fi; fi
+	    echo "installing Prometheus, HAProxy and libfaketime"; apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus haproxy libfaketime >/dev/null; \
+	  else echo "Prometheus, HAProxy or libfaketime is missing: their tests will be skipped (install prometheus with promtool, haproxy, libfaketime)"; fi; fi
 	@mkdir -p .stamps && touch $@
 
 # helm and kubeconform, which check the chart, are built with Go (five minutes, once) and kept in the cache; without them

@@ -41,16 +41,17 @@ class Role:
         return role
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        log.info("%s: stopping", signal.Signals(number).name)
+        if not self.stop.is_set():  # Ctrl-C reaches a worker twice: from the terminal, and from its guardian
+            log.info("%s: stopping", signal.Signals(number).name)
         self.stop.set()
 
 
-def die_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the parent ends (Linux, prctl(PR_SET_PDEATHSIG)); elsewhere do nothing.
+def die_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
+    """Ask the kernel for a signal when the parent ends (Linux, prctl(PR_SET_PDEATHSIG)); elsewhere do nothing.
 
     Passed as ``preexec_fn`` by the supervisor, so that a killed supervisor leaves nothing running.
     """
     try:
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(1, number)
     except (OSError, AttributeError):
         return

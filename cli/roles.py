@@ -3,6 +3,7 @@
 import importlib
 import logging
 import os
+import sys
 import threading
 from collections.abc import MutableMapping, Sequence
 from enum import StrEnum
@@ -42,6 +43,8 @@ MODULES: Final = {
 }
 """Imported only in the process that is the role: each has heavy libraries of its own."""
 
+GUARDED: Final = (RoleName.FACE_WORKER, RoleName.SPEECH_WORKER)
+"""Roles that run engines, which may hang or crash: a guardian replaces them."""
 
 THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 """How many threads the numeric libraries make, each by its own variable; read when they are loaded."""
@@ -62,11 +65,27 @@ def run_role(name: RoleName, settings: "Settings", partitions: Sequence[int] | N
 
     ``partitions`` are those that fusion takes (None: all); other roles get theirs from Kafka.
     """
+    if name in GUARDED and sys.platform == "linux":
+        _be_guarded(name, settings)
+    else:
+        _be(name, settings, {} if partitions is None else {"owned": partitions})
+
+
+def _be_guarded(name: RoleName, settings: "Settings") -> None:
+    from runtime.guardian import Guardian  # noqa: PLC0415 - as below
+    from runtime.logs import configure_logs  # noqa: PLC0415
+
+    configure_logs(name.value, settings.log_format, settings.log_level)
+    # Not the engines: ONNX Runtime makes a thread when it is imported, which a fork would lose.
+    importlib.import_module(MODULES[name])
+    Guardian(hang_s=settings.hang_limit_s).run(lambda watch: _be(name, settings, {"watch": watch}))
+
+
+def _be(name: RoleName, settings: "Settings", arguments: dict[str, object]) -> None:
     from runtime.lifecycle import Role  # noqa: PLC0415 - the command's help needs the names alone, and quickly
 
     role = Role.start(name.value, settings)
     threading.Thread(target=_end_hard, args=(role.stop,), name="stop-deadline", daemon=True).start()
-    arguments: dict[str, object] = {} if partitions is None else {"owned": partitions}
     if name is RoleName.INGEST:
         arguments["feed"] = _channel_feed
     if name is RoleName.ANALYTICS:

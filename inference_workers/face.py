@@ -9,6 +9,7 @@ from inference_workers.batching import BatchPolicy, MicroBatcher
 from inference_workers.engines.protocols import FaceEngine, FaceInput, FaceOutput
 from inference_workers.pictures import UndecodableError, decode
 from inference_workers.worker import Outbox, Taken
+from runtime.guardian import Watch
 from runtime.metrics import Metrics, Stopwatch
 from schemas.records import VideoFrame
 from schemas.vocabulary import Outcome
@@ -32,6 +33,11 @@ class _Session:
     state: Any = None
 
 
+def _key(item: Frame) -> str:
+    """Which picture it is: the same after a restart."""
+    return f"{item.record.session_id} {item.record.sequence}"
+
+
 class FaceProcessor:
     """A :class:`~inference_workers.worker.Processor` of pictures.
 
@@ -40,7 +46,9 @@ class FaceProcessor:
     known by being captured after they were received, are never stale.
     """
 
-    def __init__(self, engine: FaceEngine, metrics: Metrics) -> None:
+    def __init__(self, engine: FaceEngine, metrics: Metrics, watch: Watch | None = None) -> None:
+        """``watch``: told what the engine is at; a picture that a predecessor ended on is an engine error at once."""
+        self._watch = watch or Watch()
         self._engine = engine
         self._metrics = metrics
         self._batcher: MicroBatcher[Frame] = MicroBatcher(
@@ -113,8 +121,12 @@ class FaceProcessor:
             self._metrics.observe(
                 "queue_seconds", max(now_us - item.consumed_at_us, 0) / 1e6, engine=self._engine.source
             )
+            if self._watch.suspected(_key(item)):
+                outbox.account(item, Outcome.ENGINE_ERROR)
+                continue
             try:
-                picture = decode(item.record.jpeg)
+                with self._watch.over([_key(item)]):
+                    picture = decode(item.record.jpeg)
             except UndecodableError as error:
                 outbox.account(item, Outcome.UNDECODABLE)
                 if not item.accounted:
@@ -127,7 +139,7 @@ class FaceProcessor:
         if not items:
             return
         watch = Stopwatch()
-        outputs = self._attempt(inputs)
+        outputs = self._attempt(inputs, [_key(item) for item in items])
         self._metrics.observe("inference_seconds", watch.seconds(), engine=self._engine.source)
         self._metrics.observe("batch_size", len(items), engine=self._engine.source)
         for item, output in zip(items, outputs, strict=True):
@@ -146,12 +158,14 @@ class FaceProcessor:
             )
             outbox.account(item, Outcome.USED)
 
-    def _attempt(self, inputs: Sequence[FaceInput]) -> Sequence[FaceOutput | None]:
+    def _attempt(self, inputs: Sequence[FaceInput], keys: Sequence[str]) -> Sequence[FaceOutput | None]:
         """The engine's answers; None for a picture that it fails on. A batch that fails is tried one by one."""
         try:
-            return self._engine.infer(inputs)
+            with self._watch.over(keys):
+                return self._engine.infer(inputs)
         except Exception as error:  # noqa: BLE001 - an engine may raise anything: the picture is lost, the worker is not
             if len(inputs) > 1:
-                return [output for each in inputs for output in self._attempt([each])]
+                pairs = zip(inputs, keys, strict=True)
+                return [output for each, key in pairs for output in self._attempt([each], [key])]
             log.warning("%s fails on a picture: %s: %s", self._engine.source, type(error).__name__, error)
             return [None]

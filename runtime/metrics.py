@@ -41,6 +41,7 @@ Name = Literal[
     "queue_seconds",
     "engine_degraded",
     "engine_failures_total",
+    "engine_replaced_total",
     "rows_inserted_total",
     "insert_seconds",
     "ticks_total",
@@ -92,6 +93,7 @@ METRICS: Final[Mapping[Name, Definition]] = {
     "engine_failures_total": Definition(
         "counter", "Batches and probes that the engine failed or was late for.", ("engine",)
     ),
+    "engine_replaced_total": Definition("counter", "Times that the engine's process hung or crashed.", ("engine",)),
     "rows_inserted_total": Definition("counter", "Rows that ClickHouse acknowledged.", ("table",)),
     "insert_seconds": Definition("histogram", "Time of one insert.", ("table",)),
     "ticks_total": Definition("counter", "Ticks closed, by what closed them: both, max_wait, end.", ("closed_by",)),

@@ -21,6 +21,10 @@ UNPREFIXED: Final = {
 }
 """Variables whose usual names carry no prefix of ours."""
 
+HANG_S: Final = 1.0
+"""The longest calls take 0.15 s of a core: 32 windows of speech at once."""
+COMPILING_HANG_S: Final = 30.0
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -137,6 +141,12 @@ class Settings(BaseModel):
         300, description="How long an engine may take for a batch before the embedded one answers."
     )
     inference_device: Literal["cpu", "cuda"] = Field("cpu", description="Where SenseVoice runs.")
+    engine_hang_s: Annotated[float, Field(ge=0, le=600)] = Field(
+        0.0,
+        description="A call into an engine that makes no end within so much of the worker's own time (waiting for a "
+        "processor does not count) is a hang, and the worker is replaced. 0: 1 s, or 30 s with other onnx_providers "
+        "than cpu, which may compile for a picture of a new size.",
+    )
 
     # who may do what
     token_key: str = Field(
@@ -250,6 +260,11 @@ class Settings(BaseModel):
         """The variables that give a child process these very settings."""
         by_field = {field: variable for variable, field in UNPREFIXED.items()}
         return {by_field.get(name, PREFIX + name.upper()): str(value) for name, value in self.model_dump().items()}
+
+    @property
+    def hang_limit_s(self) -> float:
+        """What ``engine_hang_s`` comes to."""
+        return self.engine_hang_s or (HANG_S if self.onnx_providers.strip() == "cpu" else COMPILING_HANG_S)
 
     def topic(self, name: Topic) -> str:
         """The Kafka name of a topic."""

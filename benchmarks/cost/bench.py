@@ -149,7 +149,7 @@ def _load(  # noqa: PLR0917 - all of what a load is
         time.sleep(seconds)
         lasted_s = time.monotonic() - began_s
         cpu_then, size_then = _cpu(deployment), _log_bytes(folder)
-        resident = {name: process.memory_info().rss for name, process in _processes(deployment).items()}
+        resident = {name: _resident(process) for name, process in _processes(deployment).items()}
         said = json.loads(clients.stdout.readline() or "{}")
     frames = said.get("frames", 0) / (count * seconds * FRAMES_A_SECOND)
     if frames < LEAST_FRAMES:
@@ -185,11 +185,15 @@ def _processes(deployment: Deployment) -> dict[str, psutil.Process]:
 
 def _cpu(deployment: Deployment) -> dict[str, float]:
     """User and system time of every child so far, s."""
-    spent = {}
-    for name, process in _processes(deployment).items():
-        times = process.cpu_times()
-        spent[name] = times.user + times.system
-    return spent
+    return {
+        name: sum(sum(each.cpu_times()[:2]) for each in (process, *process.children()))
+        for name, process in _processes(deployment).items()
+    }
+
+
+def _resident(process: psutil.Process) -> int:
+    """Memory of a role; what a worker shares with its guardian is counted once."""
+    return int(process.memory_info().rss + sum(each.memory_full_info().uss for each in process.children()))
 
 
 def _log_bytes(folder: Path) -> dict[str, int]:

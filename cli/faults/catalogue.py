@@ -34,7 +34,7 @@ class Fault:
 
 def _signal(role: RoleName, number: signal.Signals) -> Act:
     def act(stage: Stage) -> None:
-        os.kill(stage.pid(role), number)
+        os.killpg(stage.pid(role), number)  # a worker is two processes (runtime/guardian.py)
 
     return act
 

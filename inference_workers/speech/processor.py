@@ -23,6 +23,7 @@ from inference_workers.speech import vad, viseme
 from inference_workers.speech.features import SAMPLE_RATE_HZ, energy_dbfs
 from inference_workers.speech.timeline import HOP, Hop, Timeline, position_of
 from inference_workers.worker import Outbox, Taken
+from runtime.guardian import Watch
 from runtime.metrics import Metrics, Stopwatch
 from schemas.records import AudioChunk, SpeechSignal
 from schemas.vocabulary import EMOTIONS, Outcome
@@ -57,8 +58,15 @@ _NOTHING: Final = SpeechEmotion(_NO_SCORES, unknown=0.0, confidence=0.0, valence
 @dataclass(frozen=True, slots=True)
 class _Due:
     session: "_Session"
+    item: Taken[AudioChunk]
+    """The chunk that completes it."""
     end: int
     samples: Samples
+
+    @property
+    def key(self) -> str:
+        """Which window it is: the same after a restart."""
+        return f"{self.item.record.session_id} window {self.end}"
 
 
 @dataclass(slots=True)
@@ -102,15 +110,15 @@ class _Session:
             result[:unheard] = 0.0
         return result
 
-    def due(self, hop: Hop) -> _Due | None:
-        """The emotion window that this hop completes, if one does and it holds speech."""
+    def due(self, hop: Hop, item: Taken[AudioChunk]) -> _Due | None:
+        """The emotion window that this hop completes, if one does and it holds speech; ``item`` brought the hop."""
         since = (hop.end - self.phase) % WINDOW_EVERY
         if since >= HOP or self.heard < WINDOW + since:
             return None
         if sum(self.spoken) < SPEECH_AT_LEAST * WINDOW / HOP:
             self.emotion = replace(self.emotion, confidence=0.0)
             return None
-        return _Due(self, hop.end - since, self.last(WINDOW, before_end=since))
+        return _Due(self, item, hop.end - since, self.last(WINDOW, before_end=since))
 
     def signal(
         self, hop: Hop, speaking: float, weights: tuple[float, ...], certainty: float, degraded: bool
@@ -137,12 +145,23 @@ class SpeechProcessor:
     """A :class:`~inference_workers.worker.Processor` of sound.
 
     Every chunk is used, a duplicate, stale (its hops are out already) or undecodable. It is accounted when its sound
-    is on the timeline; the hops that wait are protected by :meth:`needed_from`.
+    is on the timeline; the hops that wait are protected by :meth:`needed_from`. A window that the engine fails on, and
+    a hop that it hung or crashed on, are noted as engine errors besides: they are no chunks, so they have no number.
     """
 
     def __init__(
-        self, engine: SpeechEngine, detector: vad.VoiceDetector, visemes: VisemeEngine, metrics: Metrics
+        self,
+        engine: SpeechEngine,
+        detector: vad.VoiceDetector,
+        visemes: VisemeEngine,
+        metrics: Metrics,
+        watch: Watch | None = None,
     ) -> None:
+        """``watch``: told what the engines are at.
+
+        Windows that a predecessor ended on are left out, hops that it ended on are heard as silence.
+        """
+        self._watch = watch or Watch()
         self._engine = engine
         self._detector = detector
         self._visemes = visemes
@@ -229,15 +248,18 @@ class SpeechProcessor:
     def _batch(self, sessions: Sequence[_Session], names: Sequence[str], now_us: int, outbox: Outbox) -> None:
         """The next hop of each of these sessions, and then the windows that those hops complete."""
         taken = [session.hops.popleft() for session in sessions]
+        self._hops -= len(taken)
         waited = self._metrics.observer("queue_seconds", engine=self._engine.source)
         for _, item in taken:
             waited(max(now_us - item.consumed_at_us, 0) / 1e6)
-        self._hops -= len(taken)
+        keys = [f"{name} hop {hop.number}" for name, (hop, _) in zip(names, taken, strict=True)]
+        taken = [(self._harmless(hop, key, item, outbox), item) for (hop, item), key in zip(taken, keys, strict=True)]
         hops = [hop for hop, _ in taken]
         for session, hop in zip(sessions, hops, strict=True):
             session.hear(hop)
-        speaking = vad.speaking_probabilities(self._detector, [s.voice for s in sessions], hops)
-        mouths, degraded = self._mouths(sessions, speaking)
+        with self._watch.over(keys):
+            speaking = vad.speaking_probabilities(self._detector, [s.voice for s in sessions], hops)
+        mouths, degraded = self._mouths(sessions, speaking, keys)
         for session, (hop, item), said, (weights, certainty) in zip(sessions, taken, speaking, mouths, strict=True):
             payload = session.signal(hop, said, weights, certainty, degraded)
             outbox.signal(
@@ -250,40 +272,68 @@ class SpeechProcessor:
             session.spoken.append(said > SPOKEN)
             while session.marks and session.marks[0][0] < hop.end - WARM_UP:
                 session.marks.popleft()
-        due = [window for session, hop in zip(sessions, hops, strict=True) if (window := session.due(hop))]
+        due = [
+            window
+            for session, hop, (_, item) in zip(sessions, hops, taken, strict=True)
+            if (window := session.due(hop, item)) and not self._given_up(window, outbox)
+        ]
         for start in range(0, len(due), self._engine.max_batch):
-            self._feel(due[start : start + self._engine.max_batch])
+            self._feel(due[start : start + self._engine.max_batch], outbox)
         for name, session in zip(names, sessions, strict=True):
             if session.hops:
                 self._waiting[name] = session
 
     def _mouths(
-        self, sessions: Sequence[_Session], speaking: Sequence[float]
+        self, sessions: Sequence[_Session], speaking: Sequence[float], keys: Sequence[str]
     ) -> tuple[Sequence[tuple[tuple[float, ...], float]], bool]:
         """Visemes of each session's newest hop, and whether they are the spare engine's."""
         sounds = np.stack([session.last(viseme.SPAN) for session in sessions])
         watch = Stopwatch()
         try:
-            found = self._visemes.infer(sounds, [session.mouth for session in sessions], speaking)
+            with self._watch.over(keys):
+                found = self._visemes.infer(sounds, [session.mouth for session in sessions], speaking)
         except Exception as error:  # noqa: BLE001 - an engine may raise anything: the mouth moves all the same
             log.warning("%s failed on a hop: %s: %s", self._visemes.source, type(error).__name__, error)
             return self._spare.infer(sounds, [session.spare_mouth for session in sessions], speaking), True
         self._metrics.observe("inference_seconds", watch.seconds(), engine=self._visemes.source)
         return found, False
 
-    def _feel(self, due: Sequence[_Due]) -> None:
+    def _harmless(self, hop: Hop, key: str, item: Taken[AudioChunk], outbox: Outbox) -> Hop:
+        """The hop, or silence in its place if a predecessor hung or crashed while it was at it."""
+        if not self._watch.suspected(key):
+            return hop
+        self._note(item, outbox)
+        return replace(hop, samples=np.zeros_like(hop.samples))
+
+    def _given_up(self, window: _Due, outbox: Outbox) -> bool:
+        """Whether a predecessor hung or crashed while it was at this window."""
+        if not self._watch.suspected(window.key):
+            return False
+        self._leave_out(window, outbox)
+        return True
+
+    def _leave_out(self, window: _Due, outbox: Outbox) -> None:
+        """The hop goes out all the same: its voice activity and visemes do not need the engine."""
+        window.session.emotion = replace(window.session.emotion, confidence=0.0)
+        self._note(window.item, outbox)
+
+    def _note(self, item: Taken[AudioChunk], outbox: Outbox) -> None:
+        if not item.accounted:
+            outbox.note(item.record.session_id, Outcome.ENGINE_ERROR)
+
+    def _feel(self, due: Sequence[_Due], outbox: Outbox) -> None:
         """Infer emotion windows together; if that fails, one by one, so that one cannot spoil the others."""
         watch = Stopwatch()
         try:
-            answers = self._engine.infer([window.samples for window in due])
+            with self._watch.over([window.key for window in due]):
+                answers = self._engine.infer([window.samples for window in due])
         except Exception as error:  # noqa: BLE001 - an engine may raise anything: the window is lost, the worker is not
             if len(due) > 1:
                 for window in due:
-                    self._feel([window])
+                    self._feel([window], outbox)
             else:
-                # The hop goes out all the same: its voice activity and visemes do not need the engine.
                 log.warning("%s failed on a window: %s: %s", self._engine.source, type(error).__name__, error)
-                due[0].session.emotion = replace(due[0].session.emotion, confidence=0.0)
+                self._leave_out(due[0], outbox)
             return
         self._metrics.observe("inference_seconds", watch.seconds(), engine=self._engine.source)
         self._metrics.observe("batch_size", len(due), engine=self._engine.source)

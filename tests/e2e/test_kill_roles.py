@@ -96,7 +96,8 @@ def test_a_session_survives_the_death_of_every_part(deployment):
     assert balance["unseen"]["face"]["items"] < MOST_PICTURES_LOST
     assert topics["avatar.frames"].rows > 300
     assert player.observation.repeated == 0  # nor out of order
-    # Nobody died but by our hand.
+    # Nobody died but by our hand, nor was taken for dead.
+    assert [name for name, child in supervisor.children.items() if "another goes on" in child.log_end(10_000)] == []
     assert {name: child.restarts for name, child in supervisor.children.items()} == dict.fromkeys(
         [BROKER, *(role.value for role in RoleName)], 1
     )

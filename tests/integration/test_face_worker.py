@@ -252,6 +252,7 @@ def test_a_broker_that_goes_away_is_waited_for(own_kafka, tmp_path, film):
             signals.until(lambda found: {record.sequence for record in found} == {0, 1, 2}, deadline_s=20)
         assert worker.pid == pid
         assert worker.ready()
+        assert "another goes on" not in worker.log(), "waiting is no hang"
 
 
 def test_a_fenced_worker_joins_its_group_anew_and_accounts_for_every_picture(settings, film):

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from cli.deployment import BROKER, Deployment
-from cli.roles import RoleName
+from cli.roles import GUARDED, RoleName
 from cli.setup import prepare_everything
 from runtime.errors import AffectstreamError
 from runtime.settings import Settings
@@ -70,8 +70,10 @@ def test_every_role_ends_with_a_demo_that_is_killed(own_kafka):
     settings, environ = own_kafka
     command = [sys.executable, "-m", "cli", "demo", "--no-sample", "--port", "0"]
     with subprocess.Popen(command, cwd=REPOSITORY, env=environ, stdout=subprocess.PIPE, text=True) as demo:
-        # It says where its logs are first.
-        assert any("The page" in line for line in itertools.islice(demo.stdout, 3))
-        assert len(knowing(str(settings.data_dir))) == 1 + len(RoleName)
-        demo.kill()
+        try:
+            # It says where its logs are first.
+            assert any("The page" in line for line in itertools.islice(demo.stdout, 3))
+            assert len(knowing(str(settings.data_dir))) == 1 + len(RoleName) + len(GUARDED)
+        finally:
+            demo.kill()
     eventually(lambda: not knowing(str(settings.data_dir)), deadline_s=30, every_s=0.2, what="every role ends")

@@ -1,8 +1,11 @@
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
 from inference_workers.face import CAPACITY, FORGET_AFTER_US, FaceProcessor
 from inference_workers.worker import Taken
+from runtime.guardian import Watch
 from runtime.metrics import Metrics
 from schemas.records import VideoFrame
 from schemas.vocabulary import Outcome
@@ -168,3 +171,34 @@ def test_what_waits_of_an_erased_session_is_accounted_and_its_state_freed(bench)
     assert bench.outcomes("a") == [(0, Outcome.USED), (1, Outcome.ERASED)]
     assert bench.outcomes("b") == [(0, Outcome.USED)]
     assert set(bench.processor._sessions) == {"b"}
+
+
+def test_a_picture_that_a_predecessor_ended_on_is_not_tried_again():
+    class Suspicious(Watch):
+        def suspected(self, item):
+            return item == "a 1"
+
+    bench = Bench(max_batch=1)
+    bench.processor = FaceProcessor(bench.engine, bench.metrics, Suspicious())
+    for sequence in range(3):
+        bench.give("a", sequence, 100 + sequence)
+        bench.run(100 + sequence)
+    assert bench.outcomes("a") == [(0, Outcome.USED), (1, Outcome.ENGINE_ERROR), (2, Outcome.USED)]
+    assert bench.engine.calls == [1, 1]
+
+
+def test_the_watch_is_told_which_pictures_the_engine_is_at():
+    told = []
+
+    class Listening(Watch):
+        @contextmanager
+        def over(self, items):
+            told.append(list(items))
+            yield
+
+    bench = Bench(max_batch=4)
+    bench.processor = FaceProcessor(bench.engine, bench.metrics, Listening())
+    bench.give("a", 7, 100)
+    bench.give("b", 3, 100)
+    bench.run(105)
+    assert told == [["a 7"], ["b 3"], ["a 7", "b 3"]]

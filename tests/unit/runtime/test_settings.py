@@ -59,3 +59,9 @@ def test_a_child_gets_the_same_settings_through_its_environment():
 def test_the_signing_key_is_not_printed():
     settings = Settings.from_env({"AFFECTSTREAM_TOKEN_KEY": "k" * 40})
     assert "k" * 40 not in repr(settings)
+
+
+def test_a_hang_is_a_second_unless_a_gpu_may_compile_meanwhile():
+    assert Settings().hang_limit_s == 1.0
+    assert Settings(onnx_providers="tensorrt,cuda,cpu").hang_limit_s == 30.0
+    assert Settings(onnx_providers="cuda,cpu", engine_hang_s=5).hang_limit_s == 5.0

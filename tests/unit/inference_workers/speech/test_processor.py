@@ -1,3 +1,4 @@
+from contextlib import contextmanager
 from dataclasses import astuple, replace
 
 import numpy as np
@@ -6,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference_workers.engines.protocols import VisemeEngine
+from inference_workers.speech.features import energy_dbfs
 from inference_workers.speech.processor import CAPACITY, IDLE_US, WARM_UP, SpeechProcessor, fault_of
 from inference_workers.speech.timeline import HOP_US
 from inference_workers.speech.viseme import SpectralVisemes
 from inference_workers.worker import Taken
+from runtime.guardian import Watch
 from runtime.metrics import Metrics
 from schemas.records import AudioChunk
 from schemas.vocabulary import EMOTIONS, VISEMES, Outcome
@@ -372,3 +375,80 @@ def test_signals_say_who_answered_and_whether_it_was_a_fall_back():
     assert said[0] == ("", False), "before the first window nobody has answered"
     assert said[-1] == ("other@2", True)
     assert set(said) == {said[0], said[-1]}
+
+
+class Suspicious(Watch):
+    """A predecessor ended on the second item whose key holds a word."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__()
+        self.word = word
+        self.seen: list[str] = []
+
+    def suspected(self, item):
+        if self.word in item:
+            self.seen.append(item)
+        return self.word in item and item == self.seen[min(1, len(self.seen) - 1)] and len(self.seen) > 1
+
+
+def watched(watch: Watch) -> Bench:
+    bench = Bench()
+    bench.processor = SpeechProcessor(bench.engine, bench.detector, bench.visemes, bench.metrics, watch)
+    return bench
+
+
+def test_a_window_that_a_predecessor_ended_on_is_left_out_and_stands_in_the_ledger():
+    watch = Suspicious(" window ")
+    bench = watched(watch)
+    bench.hear(VOICE)
+    assert len(watch.seen) == 4
+    assert len(bench.engine.windows) == 3
+    ends = [int(item.removeprefix("a window ")) for item in watch.seen]
+    assert np.diff(ends).tolist() == [8_000] * 3
+    sure = [sent.payload.emotion_confidence > 0 for sent in bench.signals()]
+    first = sure.index(True)
+    gap = first + sure[first:].index(False)
+    assert not any(sure[gap : gap + 12]), "nothing is said with confidence until the next window"
+    assert sure[-1]
+    assert bench.outbox.notes == [("a", Outcome.ENGINE_ERROR, -1, 1)]
+
+
+def test_a_hop_that_a_predecessor_ended_on_is_heard_as_silence_and_stands_in_the_ledger():
+    bench, whole = watched(Suspicious(" hop ")), Bench()
+    for each in (bench, whole):
+        each.hear(VOICE)
+    energies = [sent.payload.energy_dbfs for sent in bench.signals()]
+    assert len(energies) == len(whole.signals())
+    assert [n for n, energy in enumerate(energies) if energy == energy_dbfs(np.zeros(640, np.float32))] == [1]
+    assert bench.outbox.notes == [("a", Outcome.ENGINE_ERROR, -1, 1)]
+    assert bench.outbox.accounts == whole.outbox.accounts, "chunks are no hops"
+
+
+def test_what_is_left_out_of_sound_that_is_read_again_is_not_noted_again():
+    bench = watched(Suspicious(" window "))
+    for record in chunks(VOICE, "a", T0):
+        bench.give(record, accounted=True)
+        bench.run(record.ingested_at_us)
+    assert len(bench.engine.windows) == 3
+    assert bench.outbox.notes == []
+
+
+def test_a_window_that_the_engine_fails_on_stands_in_the_ledger():
+    bench = Bench(FakeSpeechEngine(poison=0.0))
+    bench.hear(VOICE)
+    assert bench.outbox.notes == [("a", Outcome.ENGINE_ERROR, -1, 1)] * 4
+
+
+def test_the_watch_is_told_which_hops_and_windows_the_engines_are_at():
+    told = []
+
+    class Listening(Watch):
+        @contextmanager
+        def over(self, items):
+            told.append([item.partition(" ")[2].partition(" ")[0] for item in items])
+            yield
+
+    bench = watched(Listening())
+    bench.hear(VOICE)
+    hops = len(bench.signals())
+    assert sorted(told) == [["hop"]] * (2 * hops) + [["window"]] * 4

@@ -36,6 +36,9 @@ class FencedCommits:
         self._producer = Producer(
             {
                 **common_config(settings),
+                # Beginning anew from the given addresses, it would lose its coordinator for good. Without that it
+                # may lose every broker: then commits fail at their deadline, and whoever makes them makes this anew.
+                "metadata.recovery.strategy": "none",
                 "transactional.id": settings.topic_prefix + name,
                 "transaction.timeout.ms": TRANSACTION_MS,
                 "log_level": 0,  # librdkafka would call being fenced an emergency: we say it ourselves
@@ -49,7 +52,7 @@ class FencedCommits:
         until = time.monotonic() + deadline_s
         self._call(lambda: self._producer.init_transactions(CALL_S), until)
 
-    def commit(self, topic: str, offsets: Mapping[int, int], metadata: str, *, deadline_s: float = 30.0) -> None:
+    def commit(self, topic: str, offsets: Mapping[int, int], metadata: str, *, deadline_s: float = 10.0) -> None:
         """Commit next offsets by partition, with ``metadata`` beside each: all of them or none.
 
         Raises Fenced if the name has a newer holder, BrokerError if Kafka does not take them until the deadline.

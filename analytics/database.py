@@ -30,6 +30,10 @@ Client = Any
 """A clickhouse_connect client (the library carries no usable types)."""
 
 DEFAULT_DATABASE: Final = "affectstream"
+EVERYWHERE: Final = {
+    # It remembers where a condition matched nothing, and rows that are there were not found any more.
+    "use_query_condition_cache": 0,
+}
 READERS: Final = 4
 READER_WAIT_S: Final = 10.0
 READER_LIMITS: Final = {
@@ -230,6 +234,7 @@ class Database:
 
 
 def _open(endpoint: Endpoint, limits: dict[str, Any], database: str) -> Client:
+    limits = {**EVERYWHERE, **limits}  # in this order: nothing can be set after ``readonly``
     try:
         if endpoint.path is not None:
             endpoint.path.mkdir(parents=True, exist_ok=True)

@@ -293,6 +293,7 @@ try {
     const colorScheme = THEMES[/** @type {keyof typeof THEMES} */ (size)];
     const context = await browser.newContext({ viewport, colorScheme });
     const page = await context.newPage();
+    page.setDefaultTimeout(timeout);
     page.on("pageerror", (error) => traffic.errors.push(error.message));
     page.on("request", (request) => {
       const { origin, protocol, href } = new URL(request.url());
@@ -301,17 +302,23 @@ try {
       if (href.includes("token")) traffic.tokens += 1;
     });
     await page.goto(visit.url);
-    seen[size] =
-      size === "desktop"
-        ? {
-            explorer: await explorer(page),
-            replay: await replay(page),
-            compare: await compare(page),
-            long: await manyTicks(page),
-            figures: await figures(page),
-            troubles: await troubles(page),
-          }
-        : { figures: await briefly(page) };
+    try {
+      seen[size] =
+        size === "desktop"
+          ? {
+              explorer: await explorer(page),
+              replay: await replay(page),
+              compare: await compare(page),
+              long: await manyTicks(page),
+              figures: await figures(page),
+              troubles: await troubles(page),
+            }
+          : { figures: await briefly(page) };
+    } catch (error) {
+      // What was awaited is not there: what is?
+      process.stderr.write(`${page.url()}\n${await page.locator("main").innerText()}\n`);
+      throw error;
+    }
     await context.close();
   }
   process.stdout.write(`${JSON.stringify({ ...seen, states, traffic })}\n`);

@@ -82,12 +82,12 @@ def test_pairs_of_faces_and_voices_are_fused(tmp_path):
     rows = "".join(f"{label}{n}.wav,{label},{n}\n" for label in ("happy", "angry") for n in range(2))
     (tmp_path / "clips" / "manifest.csv").write_text(f"path,label,speaker\n{rows}")
     told, found = answer("fusion", "--faces", str(tmp_path / "faces"), "--speech", str(tmp_path / "clips"))
-    assert found["n"] == 4
+    assert found["n"] == 12  # each utterance with three pictures
     assert found["classes"] == ["happy", "angry"]
     assert {"uar_fused", "uar_face", "uar_speech", "worst_gap"} < set(found)
     clean = next(cell for cell in found["grid"] if (cell["face"], cell["speech"]) == ("clean", "clean"))
     assert clean["face_weight"] + clean["speech_weight"] == pytest.approx(1.0, abs=0.01)
-    assert "4 pairs across people" in told
+    assert "12 pairs across people" in told
 
 
 def test_data_that_is_not_there_is_named(tmp_path):

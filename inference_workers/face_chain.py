@@ -9,6 +9,7 @@ them it is: it is spread over all evenly, so that a face of which the head says 
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -77,9 +78,9 @@ class Output(_Part):
             raise ValueError(f"labels: {', '.join(twice)} is said twice")
         return self
 
-    @property
+    @cached_property
     def words(self) -> tuple[str | None, ...]:
-        """Our word for each label; None for those that are none of ours."""
+        """Our word for each label; None for those that are none of ours. Asked for with every face."""
         return tuple(self._word(label) for label in self.labels)
 
     @property

@@ -235,8 +235,9 @@ class Landmarker:
         count = len(state.tracks.sighted)
         if landmarks is None:
             return FaceOutput(replace(NO_FACE, face_count=count), state)
-        state = replace(state, roi=roi_of(landmarks))
-        return FaceOutput(self._describe(picture, landmarks, presence, state), state)
+        roi = roi_of(landmarks)
+        state = replace(state, roi=roi)
+        return FaceOutput(self._describe(picture, landmarks, roi, presence, state), state)
 
     def _follow(self, picture: Picture, state: Following) -> tuple[Floats | None, float]:
         if state.roi is None:
@@ -294,14 +295,14 @@ class Landmarker:
             affect = facial_affect.of_scores(scores)
         return aus, told.over_affect(affect)
 
-    def _describe(self, picture: Picture, landmarks: Floats, presence: float, state: Following) -> FaceSignal:
+    def _describe(self, picture: Picture, landmarks: Floats, roi: Roi, presence: float, state: Following) -> FaceSignal:
         height, width = picture.shape[:2]
         box = box_of(landmarks)
         fit = self._face.fit(landmarks)
         pose = fit.pose if self._poses is None else self._poses.pose(picture, box)
         weights = self._weights(landmarks, fit)
         named = dict(zip(BLENDSHAPES, weights, strict=True))
-        aus, affect = self._read(picture, roi_of(landmarks), intensities(weights))
+        aus, affect = self._read(picture, roi, intensities(weights))
         left = named["eyeLookOutLeft"] - named["eyeLookInLeft"] + named["eyeLookInRight"] - named["eyeLookOutRight"]
         down = named["eyeLookDownLeft"] + named["eyeLookDownRight"] - named["eyeLookUpLeft"] - named["eyeLookUpRight"]
         gaze_x, gaze_y = gaze_of(pose, 0.5 * left, 0.5 * down)

@@ -3,13 +3,13 @@
 What an engine needs is imported when it is made: nothing else of the product loads a model runtime.
 """
 
-import importlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from inference_workers import face_chain, models
+from inference_workers.engines import extras
 from inference_workers.engines.face_fallback import FallbackFace
 from inference_workers.engines.protocols import FaceDetector, FaceEngine, FaceHeads, FacePose
 from runtime.errors import PrerequisiteError, SettingsError
@@ -109,12 +109,7 @@ def _onnx(settings: Settings) -> FaceEngine:
 
 def _insightface(settings: Settings) -> FaceEngine:
     """The default engine on faces that insightface finds, with its pose where the pack has one."""
-    try:
-        module = importlib.import_module("inference_workers.engines.insightface_pack")
-    except ImportError as error:
-        raise PrerequisiteError(
-            f"the face engine insightface needs affectstream installed with its extra `insightface`: {error}"
-        ) from error
+    module = extras.module_of("face engine insightface", "inference_workers.engines.insightface_pack", "insightface")
     from inference_workers.engines.onnx_sessions import Execution  # noqa: PLC0415
 
     pack = _pack(settings)

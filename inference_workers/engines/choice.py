@@ -1,6 +1,5 @@
 """Which engine a worker runs, by its settings. Each is imported only when it is chosen: they are heavy."""
 
-import importlib
 import logging
 import os
 from collections.abc import Callable
@@ -8,10 +7,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from inference_workers import models, sensevoice_model
+from inference_workers.engines import extras
 from inference_workers.engines.fallback import FallbackSpeech, do_nothing
 from inference_workers.engines.protocols import SpeechEngine
 from runtime.clock import Clock
-from runtime.errors import PrerequisiteError, SettingsError
+from runtime.errors import SettingsError
 from runtime.metrics import Metrics
 from runtime.settings import Settings
 
@@ -58,13 +58,7 @@ def bare_speech_engine(settings: Settings) -> SpeechEngine:
 
 def module_of(name: str) -> Any:
     """The module of an engine that needs an extra; PrerequisiteError says which."""
-    module, extra = NEEDS[name]
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise PrerequisiteError(
-            f"the speech engine {name} needs affectstream installed with its extra `{extra}`: {error}"
-        ) from error
+    return extras.module_of(f"speech engine {name}", *NEEDS[name])
 
 
 def _embedded(settings: Settings) -> SpeechEngine:

@@ -7,7 +7,8 @@ real engines, the utterance through the speech worker's whole processor, and the
 
 No engine answers for what it was trained on: FER2013's PublicTest was held out when the face's networks were trained
 (though their training was stopped and compared by it), and speakers that the shipped speech model knows are answered
-by models that are trained here without them. Nothing is fitted to what is reported.
+by models that are trained here without them. Nothing is fitted here; the defaults of attention were chosen on the pairs
+of the default folders (docs/decisions/0091-a-face-is-weighed-by-what-its-emotion-is-sure-of.md tells of both halves).
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -101,7 +101,7 @@ class Edge:
         self.bytes_in = {each: metrics.counter("bytes_in_total", modality=each.value) for each in Modality}
         self.ready = False
         self._publisher = Publisher(settings, metrics)
-        self.courier = Courier(self._publisher, clock)
+        self.courier = Courier(self._publisher, clock, lambda: len(self.connections))
         self._ledger = self._new_ledger()
 
     def _new_ledger(self) -> Ledger:
@@ -374,6 +374,7 @@ class Edge:
         """Publish what waits. Sessions go on: their clients find them again at the next edge."""
         for ending in self.sessions.endings_due(None):
             self._publish_ending(ending)
+        self.courier.release()
         await asyncio.to_thread(self._publisher.flush, 10.0)
         self.courier.settle()
         await self._write_ledger()

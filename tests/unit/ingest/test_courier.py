@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from functools import partial
 
 import pytest
 
@@ -98,3 +99,40 @@ async def test_after_the_end_what_a_flush_brought_is_settled_by_hand(publisher):
     assert found == []
     courier.settle()
     assert found == [True]
+
+
+async def test_a_busy_edge_sends_in_turns_and_in_order(publisher):
+    found, clock = [], ManualClock()
+    courier = Courier(publisher, clock, lambda: 1_000)
+    for number in range(4):
+        courier.send(MEDIA_AUDIO, "s", b"", partial(lambda n, _: found.append(n), number))
+    assert len(publisher.reports) == 1  # the first waits for nobody
+    await settled(4, found)
+    assert found == [0, 1, 2, 3]
+
+
+async def test_a_few_sessions_wait_for_nobody(publisher):
+    courier = Courier(publisher, ManualClock(), lambda: 20)
+    for _ in range(3):
+        courier.send(MEDIA_AUDIO, "s", b"", lambda _: None)
+    assert len(publisher.reports) == 3
+    courier.close()
+
+
+async def test_a_queue_that_is_full_at_the_end_of_a_turn_refuses_what_was_held(publisher):
+    found = []
+    courier = Courier(publisher, ManualClock(), lambda: 1_000)
+    courier.send(MEDIA_AUDIO, "s", b"", found.append)
+    courier.send(MEDIA_AUDIO, "s", b"", found.append)
+    publisher.full = True
+    await settled(2, found)
+    assert sorted(found) == [False, True]
+    assert courier.away_for_us() == 0
+
+
+async def test_closing_sends_what_is_held(publisher):
+    courier = Courier(publisher, ManualClock(), lambda: 1_000)
+    for _ in range(3):
+        courier.send(MEDIA_AUDIO, "s", b"", lambda _: None)
+    courier.close()
+    assert len(publisher.reports) == 3

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from analytics.balance import Ranges
-from runtime.kafka import TopicPartition, consumer, murmur2_partition, partition_count
+from runtime.kafka import TopicPartition, consumer
 from runtime.settings import Settings
+from runtime.topics import murmur2_partition, partition_count
 from schemas.codec import Codec, DecodeError
 from schemas.records import AudioChunk, VideoFrame
 from schemas.topics import MEDIA_AUDIO, MEDIA_VIDEO, Topic

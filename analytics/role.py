@@ -23,12 +23,12 @@ from analytics.refusion import Fuse
 from analytics.sink import FIRST_PAUSE_S, LONGEST_PAUSE_S, TOPICS, Sink
 from runtime.erasures import Erasures
 from runtime.errors import AffectstreamError, BrokerError, SettingsError
-from runtime.kafka import topic_ids
 from runtime.keystore import key_store
 from runtime.lifecycle import Role
 from runtime.registry import codec
 from runtime.tls import scheme, uvicorn_tls
 from runtime.tokens import Tokens
+from runtime.topics import topic_ids
 from schemas.codec import Codec
 from schemas.topics import Topic
 

@@ -37,22 +37,12 @@ from analytics.pending import Pending, Position, runs
 from analytics.rows import TABLES_OF, Table
 from runtime.clock import Clock
 from runtime.errors import BrokerError
-from runtime.kafka import (
-    OFFSET_BEGINNING,
-    Consumer,
-    DeadLetterBox,
-    KafkaError,
-    Message,
-    Publisher,
-    TopicPartition,
-    consumer,
-    is_fatal,
-    partition_count,
-    topic_ids,
-)
+from runtime.kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Publisher, TopicPartition, consumer, is_fatal
 from runtime.keystore import key_store
+from runtime.ledger import DeadLetterBox
 from runtime.metrics import Metrics, Stopwatch
 from runtime.settings import Settings
+from runtime.topics import partition_count, topic_ids
 from schemas.codec import Codec
 from schemas.topics import AVATAR_FRAMES, CUT_KEY, DEAD_LETTERS, Topic
 from schemas.vocabulary import Outcome, Stage

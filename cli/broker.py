@@ -23,9 +23,10 @@ from typing import Final
 
 from cli.ports import free_ports
 from runtime.errors import BrokerError, PrerequisiteError
-from runtime.kafka import Publisher, consumer, ensure_topics, wait_for_broker
+from runtime.kafka import Publisher, consumer, wait_for_broker
 from runtime.lifecycle import die_with_parent
 from runtime.settings import Settings
+from runtime.topics import ensure_topics
 from schemas.topics import SIGNALS
 
 log = logging.getLogger(__name__)

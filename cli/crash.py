@@ -26,8 +26,8 @@ from cli.observed import PHASES
 from cli.synthetic import START_US, US, synthetic_log
 from cli.verdict import TopicVerdict, compare
 from runtime.errors import AffectstreamError
-from runtime.kafka import offset_ranges
 from runtime.settings import Settings
+from runtime.topics import offset_ranges
 from schemas.topics import AVATAR_FRAMES
 
 AIMS: Final = ("any", "any", "start", "fusing", "writing", "flushing", "snapshot", "storing")

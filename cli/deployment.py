@@ -14,10 +14,11 @@ from cli.roles import RoleName
 from cli.supervisor import ChildSpec, Supervisor
 from cli.telemetry import Scraper
 from runtime.errors import AffectstreamError, BrokerError
-from runtime.kafka import ensure_topics, wait_for_broker
+from runtime.kafka import wait_for_broker
 from runtime.settings import Settings
 from runtime.tls import scheme
 from runtime.topic_admin import enforce
+from runtime.topics import ensure_topics
 
 BROKER: Final = "kafka"
 BROKER_DEADLINE_S: Final = 60.0

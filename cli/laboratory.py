@@ -22,19 +22,10 @@ from dataflows.ownership import read_claims
 from dataflows.store import partitions_title
 from dataflows.warm import compile_all
 from runtime.errors import AffectstreamError
-from runtime.kafka import (
-    OFFSET_BEGINNING,
-    Message,
-    Publisher,
-    TopicPartition,
-    consumer,
-    delete_topics,
-    ensure_topics,
-    offset_ranges,
-    wait_for_broker,
-)
+from runtime.kafka import OFFSET_BEGINNING, Message, Publisher, TopicPartition, consumer, wait_for_broker
 from runtime.lifecycle import die_with_parent
 from runtime.settings import Settings
+from runtime.topics import delete_topics, ensure_topics, offset_ranges
 from schemas.bulk import derive_layout
 from schemas.codec import Codec
 from schemas.records import AvatarFrame

@@ -15,20 +15,13 @@ from analytics.recordings.writing import writing
 from dataflows.ownership import read_claims
 from inference_workers import models
 from runtime.clock import Clock
-from runtime.kafka import (
-    OFFSET_BEGINNING,
-    Message,
-    TopicPartition,
-    consumer,
-    murmur2_partition,
-    offset_ranges,
-    partition_count,
-)
+from runtime.kafka import OFFSET_BEGINNING, Message, TopicPartition, consumer
 from runtime.kept import restored
 from runtime.keystore import KeyRing, key_store
 from runtime.registry import codec
 from runtime.sealed_media import opened
 from runtime.settings import Settings
+from runtime.topics import murmur2_partition, offset_ranges, partition_count
 from schemas.codec import HISTORY_FOLDER, Codec, DecodeError, fingerprint, schema_text
 from schemas.records import (
     TOP_LEVEL,

@@ -3,9 +3,9 @@
 from rich.console import Console
 from rich.table import Table
 
-from runtime.kafka import ensure_topics
 from runtime.settings import Settings
 from runtime.topic_admin import enforce
+from runtime.topics import ensure_topics
 from schemas.topics import topic_specs
 
 

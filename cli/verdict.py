@@ -9,10 +9,10 @@ import httpx
 
 from runtime.clock import Clock
 from runtime.errors import BrokerError
-from runtime.kafka import offset_ranges
 from runtime.settings import Settings
 from runtime.tls import client_context
 from runtime.tokens import Tokens
+from runtime.topics import offset_ranges
 from schemas.topics import Topic
 
 POLL_S: Final = 0.25

@@ -9,9 +9,11 @@ from dataflows.ownership import Ownership
 from runtime import registry
 from runtime.clock import Clock
 from runtime.errors import RecoveryError, TopicMismatch
-from runtime.kafka import DeadLetterBox, Publisher, partition_count
+from runtime.kafka import Publisher
+from runtime.ledger import DeadLetterBox
 from runtime.metrics import Metrics
 from runtime.settings import Settings
+from runtime.topics import partition_count
 from schemas.codec import Codec
 from schemas.topics import AVATAR_FRAMES, SIGNALS
 from schemas.vocabulary import Stage

@@ -15,8 +15,9 @@ from typing import Any, Final
 from bytewax.recovery import init_db_dir
 
 from runtime.errors import BrokerError, RecoveryError
-from runtime.kafka import KafkaException, TopicPartition, committed_offsets, consumer, topic_ids
+from runtime.kafka import KafkaException, TopicPartition, committed_offsets, consumer
 from runtime.settings import Settings
+from runtime.topics import topic_ids
 from schemas.topics import SIGNALS
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from egress.hub import Close, Hub, Viewer, Wires
 from egress.projection import Instants, hop_spans_s
 from egress.relay import Fused, Relay
 from runtime.clock import Clock
-from runtime.kafka import Ledger, Publisher
+from runtime.kafka import Publisher
+from runtime.ledger import Ledger
 from runtime.metrics import Metrics
 from runtime.settings import Settings
 from schemas.close_codes import CloseCode

@@ -5,9 +5,10 @@ import time
 from typing import Final
 
 from runtime.errors import BrokerError
-from runtime.kafka import KafkaException, TopicPartition, consumer, murmur2_partition, partition_count
+from runtime.kafka import KafkaException, TopicPartition, consumer
 from runtime.logs import session_tag
 from runtime.settings import Settings
+from runtime.topics import murmur2_partition, partition_count
 from schemas.codec import Codec, DecodeError
 from schemas.records import ClientEvent
 from schemas.topics import CLIENT_EVENTS

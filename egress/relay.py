@@ -10,19 +10,11 @@ from typing import Final
 
 from egress.frames import Frame, FrameReader
 from runtime.clock import Clock
-from runtime.kafka import (
-    Consumer,
-    DeadLetterBox,
-    KafkaException,
-    Message,
-    Publisher,
-    TopicPartition,
-    consumer,
-    murmur2_partition,
-    partition_count,
-)
+from runtime.kafka import Consumer, KafkaException, Message, Publisher, TopicPartition, consumer
+from runtime.ledger import DeadLetterBox
 from runtime.metrics import Metrics
 from runtime.settings import Settings
+from runtime.topics import murmur2_partition, partition_count
 from schemas.codec import Codec, DecodeError
 from schemas.records import ClientEvent
 from schemas.topics import AVATAR_FRAMES, CLIENT_EVENTS, CUT_KEY

@@ -24,10 +24,8 @@ from runtime.clock import Clock
 from runtime.errors import BrokerError, DeliveryFailed, KeyStoreError, SealBroken
 from runtime.kafka import (
     Consumer,
-    DeadLetterBox,
     KafkaError,
     KafkaException,
-    Ledger,
     Message,
     Publisher,
     TopicPartition,
@@ -36,6 +34,7 @@ from runtime.kafka import (
     is_fatal,
 )
 from runtime.keystore import PURPOSE_OF, KeyRing, key_store
+from runtime.ledger import DeadLetterBox, Ledger
 from runtime.lifecycle import Role
 from runtime.registry import codec
 from runtime.sealed_media import Media, opened, with_media

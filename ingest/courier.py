@@ -50,8 +50,8 @@ class Courier:
     def send(self, topic: Topic, key: str, value: bytes, settled: Settled) -> None:
         """Queue a record; ``settled`` is called in the event loop with whether it was acknowledged.
 
-        Never blocks. Raises QueueFull if the broker's queue is seen to be full now; ``settled`` is told False where that
-        is seen at the end of the turn.
+        Never blocks. Raises QueueFull if the broker's queue is seen to be full now; where that is seen at the end of
+        the turn, ``settled`` is told False.
         """
         now_us = self._clock.now_us()
         if self._waiting == 0:

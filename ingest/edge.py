@@ -15,8 +15,9 @@ from runtime.clock import Clock
 from runtime.erasures import Erasures
 from runtime.errors import BrokerError, QueueFull
 from runtime.eventloop import looks
-from runtime.kafka import Ledger, Publisher
+from runtime.kafka import Publisher
 from runtime.keystore import PURPOSE_OF, KeyRing, key_store
+from runtime.ledger import Ledger
 from runtime.logs import session_tag
 from runtime.metrics import Metrics
 from runtime.rates import KeyedBuckets

@@ -17,9 +17,9 @@ from ingest.feed import AvatarFeed
 from ingest.webrtc.peers import Peers
 from runtime.errors import AffectstreamError, BrokerError, SettingsError
 from runtime.experiments import read_experiments
-from runtime.kafka import partition_count
 from runtime.lifecycle import Role
 from runtime.tls import scheme, uvicorn_tls
+from runtime.topics import partition_count
 from schemas.topics import SIGNALS
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""The one home of confluent_kafka: clients configured for this product, topics, partitioning, dead letters.
+"""Clients of Kafka, configured for this product; with its neighbours here the one home of confluent_kafka.
 
 Queues here are bounded: a producer holds at most :data:`PRODUCER_QUEUE_RECORDS` records or
 :data:`PRODUCER_QUEUE_KIB` KiB and then raises :class:`~runtime.errors.QueueFull`; a consumer prefetches at most
@@ -8,7 +8,7 @@ Queues here are bounded: a producer holds at most :data:`PRODUCER_QUEUE_RECORDS`
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -19,40 +19,25 @@ from confluent_kafka import (
     KafkaException,
     Message,
     Producer,
-    TopicCollection,
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
-from runtime.clock import Clock
-from runtime.errors import BrokerError, DeliveryFailed, QueueFull, SettingsError, TopicMismatch
+from runtime.errors import BrokerError, DeliveryFailed, QueueFull, SettingsError
 from runtime.metrics import Metrics
-from runtime.retention import parse_topic_policy, topic_config
 from runtime.settings import Settings
-from schemas.codec import Codec
-from schemas.records import DeadLetter, LedgerEntry
-from schemas.topics import DEAD_LETTERS, LEDGER, Topic, topic_specs
-from schemas.vocabulary import Stage
+from schemas.topics import Topic
 
 __all__ = [
     "OFFSET_BEGINNING",
     "Consumer",
-    "DeadLetterBox",
     "KafkaError",
     "KafkaException",
-    "Ledger",
     "Message",
     "Publisher",
     "TopicPartition",
     "consumer",
-    "delete_topics",
-    "ensure_topics",
     "is_fatal",
-    "murmur2_partition",
-    "offset_ranges",
-    "partition_count",
-    "topic_ids",
     "wait_for_broker",
 ]
 
@@ -327,97 +312,6 @@ class Publisher:
             raise DeliveryFailed(f"{missing} records not acknowledged within {timeout_s:g} s")
 
 
-class DeadLetterBox:
-    """Sets unreadable records aside on ``dead.letters``, counted."""
-
-    def __init__(self, publisher: Publisher, codec: Codec, clock: Clock, stage: Stage, metrics: Metrics) -> None:
-        self._publisher = publisher
-        self._codec = codec
-        self._clock = clock
-        self._stage = stage
-        self._metrics = metrics
-
-    def put(self, message: Message, topic: Topic, error: str) -> None:
-        """Set ``message`` aside; it counts as handled once the publisher is flushed."""
-        key = message.key() or b""
-        self.put_bytes(
-            topic,
-            partition=int(message.partition() or 0),
-            offset=int(message.offset() or 0),
-            key=key if isinstance(key, bytes) else key.encode(),
-            value=bytes(message.value() or b""),
-            error=error,
-        )
-
-    def put_bytes(self, topic: Topic, *, partition: int, offset: int, key: bytes, value: bytes, error: str) -> None:
-        """Like :meth:`put`, for a record whose message is no longer at hand."""
-        letter = DeadLetter(
-            recorded_at_us=self._clock.now_us(),
-            stage=self._stage.value,
-            topic=topic,
-            partition=partition,
-            offset=offset,
-            error=error,
-            key=key,
-            value=value,
-        )
-        self._publisher.send_waiting(DEAD_LETTERS, key, self._codec.encode(letter))
-        self._metrics.count("dead_letters_total", topic=topic)
-        log.warning("dead letter: %s[%d]@%d: %s", topic, partition, offset, error)
-
-
-class Ledger:
-    """Collects what became of each item, and writes runs of equal outcomes to ``ledger``.
-
-    Consecutive sequences of one session, modality and outcome become one entry. Not thread-safe: one a thread.
-    """
-
-    def __init__(self, publisher: Publisher, codec: Codec, clock: Clock, stage: Stage, metrics: Metrics) -> None:
-        self._publisher = publisher
-        self._codec = codec
-        self._clock = clock
-        self._stage = stage
-        self._metrics = metrics
-        self._open: dict[tuple[str, str, str], list[int]] = {}
-        self._closed: list[tuple[tuple[str, str, str], list[int]]] = []
-
-    def note(self, session_id: str, modality: str, outcome: str, sequence: int = -1, count: int = 1) -> None:
-        """Note that ``count`` items from ``sequence`` on (-1: unnumbered) had this outcome."""
-        if outcome != "used":
-            self._metrics.count("dropped_total", count, modality=modality, outcome=outcome)
-        key = (session_id, modality, outcome)
-        run = self._open.get(key)
-        last = sequence + count - 1 if sequence >= 0 else -1
-        if run is not None and (run[1] + 1 == sequence or (sequence < 0 and run[1] < 0)):
-            run[1] = last
-            run[2] += count
-            return
-        if run is not None:
-            self._closed.append((key, run))
-        self._open[key] = [sequence, last, count]
-
-    def flush(self) -> None:
-        """Queue every run; durable once the publisher is flushed. The only method that may block (on a full queue)."""
-        closed, self._closed = self._closed, []
-        for key, run in [*closed, *self._open.items()]:
-            self._write(key, run)
-        self._open.clear()
-
-    def _write(self, key: tuple[str, str, str], run: Sequence[int]) -> None:
-        session_id, modality, outcome = key
-        entry = LedgerEntry(
-            recorded_at_us=self._clock.now_us(),
-            stage=self._stage.value,
-            modality=modality,
-            outcome=outcome,
-            count=run[2],
-            first_sequence=run[0],
-            last_sequence=run[1],
-            session_id=session_id,
-        )
-        self._publisher.send_waiting(LEDGER, session_id, self._codec.encode(entry))
-
-
 def committed_offsets(
     source: Consumer, places: Sequence[TopicPartition], *, timeout_s: float = 10.0
 ) -> list[TopicPartition]:
@@ -445,26 +339,6 @@ def is_fatal(error: KafkaError) -> bool:
     return bool(error.fatal()) or error.code() == KafkaError._FATAL  # noqa: SLF001 - its public name
 
 
-def murmur2_partition(key: bytes, partitions: int) -> int:
-    """The partition that Java's default partitioner and librdkafka's ``murmur2`` give a key.
-
-    Murmur2 with seed 0x9747b28c over the key, the sign bit cleared, modulo the number of partitions
-    (org.apache.kafka.common.utils.Utils.murmur2, Apache Kafka).
-    """
-    mask, m = 0xFFFFFFFF, 0x5BD1E995
-    length = len(key)
-    h = (0x9747B28C ^ length) & mask
-    whole = length & ~3
-    for i in range(0, whole, 4):
-        k = int.from_bytes(key[i : i + 4], "little") * m & mask
-        k = (k ^ (k >> 24)) * m & mask
-        h = (h * m & mask) ^ k
-    if length & 3:
-        h = (h ^ int.from_bytes(key[whole:], "little")) * m & mask
-    h = (h ^ (h >> 13)) * m & mask
-    return ((h ^ (h >> 15)) & 0x7FFFFFFF) % partitions
-
-
 def wait_for_broker(
     settings: Settings, *, deadline_s: float = 30.0, stopped: Callable[[], bool] = lambda: False
 ) -> None:
@@ -479,112 +353,3 @@ def wait_for_broker(
             if time.monotonic() > until:
                 msg = f"no answer from Kafka at {settings.kafka_bootstrap_servers} within {deadline_s:g} s: {error}"
                 raise BrokerError(msg) from error
-
-
-def partition_count(settings: Settings, topic: Topic, *, timeout_s: float = 10.0) -> int:
-    """How many partitions the topic has; raises BrokerError if it does not exist."""
-    name = settings.topic(topic)
-    try:
-        found = AdminClient(common_config(settings)).list_topics(name, timeout=timeout_s).topics.get(name)
-    except KafkaException as error:
-        raise BrokerError(f"cannot ask Kafka at {settings.kafka_bootstrap_servers} for {name}: {error}") from error
-    if found is None or found.error is not None or not found.partitions:
-        raise BrokerError(f"topic {name} does not exist: run `affectstream topics create`")
-    return len(found.partitions)
-
-
-def offset_ranges(settings: Settings, topic: Topic, *, timeout_s: float = 10.0) -> Mapping[int, tuple[int, int]]:
-    """First kept and next offset of each partition; raises BrokerError if nobody answers or there is no such topic."""
-    count = partition_count(settings, topic, timeout_s=timeout_s)
-    reader = consumer(settings, "offsets")
-    try:
-        ranges = {}
-        for partition in range(count):
-            place = TopicPartition(settings.topic(topic), partition)
-            low, high = reader.get_watermark_offsets(place, timeout=timeout_s)
-            ranges[partition] = (int(low), int(high))
-        return ranges
-    except KafkaException as error:
-        raise BrokerError(f"cannot ask for the offsets of {settings.topic(topic)}: {error}") from error
-    finally:
-        reader.close()
-
-
-def topic_ids(settings: Settings, topics: Sequence[Topic], *, timeout_s: float = 10.0) -> Mapping[Topic, str]:
-    """Kafka's own id of each topic: one that was deleted and made anew under the same name has another.
-
-    Raises BrokerError if a topic does not exist or Kafka does not answer.
-    """
-    admin = AdminClient(common_config(settings))
-    names = [settings.topic(topic) for topic in topics]
-    futures = admin.describe_topics(TopicCollection(names), request_timeout=timeout_s)
-    ids: dict[Topic, str] = {}
-    for topic, name in zip(topics, names, strict=True):
-        try:
-            ids[topic] = str(futures[name].result(timeout=timeout_s).topic_id)
-        except (KafkaException, TimeoutError) as error:
-            raise BrokerError(f"cannot describe topic {name}: {error}") from error
-    return ids
-
-
-def ensure_topics(settings: Settings) -> Mapping[str, int]:
-    """Create the topics of ``schemas/topics.yaml`` that are missing; returns each one's partitions.
-
-    Raises TopicMismatch if session topics exist with differing numbers of partitions (one session must be one
-    partition everywhere), BrokerError if Kafka refuses.
-    """
-    admin = AdminClient(common_config(settings))
-    try:
-        existing = admin.list_topics(timeout=10).topics
-    except KafkaException as error:
-        raise BrokerError(f"cannot list topics at {settings.kafka_bootstrap_servers}: {error}") from error
-    missing = [
-        NewTopic(
-            settings.topic_prefix + name,
-            num_partitions=settings.partitions,
-            replication_factor=settings.replication_factor,
-            config={**topic_config(retention_ms), "max.message.bytes": str(MAX_RECORD_BYTES)},
-        )
-        for name, retention_ms in parse_topic_policy(settings.retention_hours).items()
-        if settings.topic_prefix + name not in existing
-    ]
-    if missing:
-        for name, future in admin.create_topics(missing, operation_timeout=30).items():
-            try:
-                future.result(timeout=30)
-            except KafkaException as error:
-                # Another process may create the same topics at the same moment.
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise BrokerError(f"cannot create topic {name}: {error}") from error
-    counts = {name: _settled_partition_count(settings, name) for name in topic_specs()}
-    if len(set(counts.values())) > 1:
-        listing = ", ".join(f"{name}: {count}" for name, count in counts.items())
-        msg = f"topics must have equal numbers of partitions, but {listing}"
-        raise TopicMismatch(msg)
-    return counts
-
-
-def delete_topics(settings: Settings) -> None:
-    """Delete every topic of the deployment that ``settings`` names, and all that they hold; missing ones are fine.
-
-    Raises BrokerError if Kafka refuses.
-    """
-    admin = AdminClient(common_config(settings))
-    for name, future in admin.delete_topics([settings.topic(name) for name in topic_specs()]).items():  # type: ignore[arg-type]  # names come from topic_specs()
-        try:
-            future.result(timeout=30)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise BrokerError(f"cannot delete topic {name}: {error}") from error
-
-
-def _settled_partition_count(settings: Settings, name: str) -> int:
-    """A new topic appears in the metadata a moment after its creation was acknowledged: wait for it."""
-    until = time.monotonic() + 10.0
-    while True:
-        try:
-            return partition_count(settings, name)  # type: ignore[arg-type]  # names come from topic_specs()
-        except BrokerError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.05)  # waits for the cluster's metadata, with a deadline

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import settings
 
 from cli.broker import EmbeddedKafka, prepare
-from runtime.kafka import ensure_topics
 from runtime.settings import Settings
+from runtime.topics import ensure_topics
 from tests.support.prerequisites import REPOSITORY, cache_dir, in_ci, required
 
 TESTS = REPOSITORY / "tests"

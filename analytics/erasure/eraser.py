@@ -22,10 +22,11 @@ from analytics.errors import DatabaseUnavailable
 from runtime.clock import Clock
 from runtime.erasures import AskedBy, Erasure, Erasures
 from runtime.errors import AffectstreamError, BrokerError
-from runtime.kafka import Publisher, offset_ranges
+from runtime.kafka import Publisher
 from runtime.keystore import KeyRing
 from runtime.settings import Settings
 from runtime.topic_admin import begin_segments, truncate, usual_segments
+from runtime.topics import offset_ranges
 from schemas.codec import Codec
 from schemas.topics import MEDIA_AUDIO, MEDIA_VIDEO, SIGNALS, Topic
 

@@ -9,18 +9,11 @@ from typing import Final
 from analytics.erasure.wanted import Wanted
 from runtime.clock import Clock
 from runtime.errors import BrokerError
-from runtime.kafka import (
-    KafkaException,
-    Message,
-    Publisher,
-    TopicPartition,
-    committed_offsets,
-    consumer,
-    offset_ranges,
-)
+from runtime.kafka import KafkaException, Message, Publisher, TopicPartition, committed_offsets, consumer
 from runtime.kept import keep
 from runtime.keystore import KeyRing
 from runtime.settings import Settings
+from runtime.topics import offset_ranges
 from schemas.codec import Codec, DecodeError
 from schemas.records import SessionEnded, SessionStarted, Signal
 from schemas.topics import (

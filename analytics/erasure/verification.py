@@ -12,9 +12,10 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from analytics.database import Client
 from analytics.erasure.files import STORES, contains, files_of
 from runtime.errors import BrokerError
-from runtime.kafka import TopicPartition, consumer, offset_ranges
+from runtime.kafka import TopicPartition, consumer
 from runtime.keystore import KeyStore
 from runtime.settings import Settings
+from runtime.topics import offset_ranges
 from schemas.topics import Topic, topic_specs
 
 READ_AT_ONCE: Final = 10_000

@@ -11,8 +11,8 @@ from typing import Final
 from benchmarks.fusion.contestants import ROOT
 from benchmarks.fusion.kafka_log import producer
 from benchmarks.fusion.signals import FACE_HZ, US, session_ids
-from runtime.kafka import murmur2_partition
 from runtime.settings import Settings
+from runtime.topics import murmur2_partition
 from schemas.bulk import varint
 from schemas.codec import Codec
 from schemas.records import AvatarFrame

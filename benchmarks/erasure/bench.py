@@ -12,9 +12,10 @@ from benchmarks.fusion.signals import session_ids
 from benchmarks.sink.log import SinkLog
 from cli.laboratory import AnalyticsProcess, FusionProcess, own_topics
 from runtime.clock import SystemClock
-from runtime.kafka import Publisher, offset_ranges
+from runtime.kafka import Publisher
 from runtime.settings import Settings
 from runtime.tokens import Tokens
+from runtime.topics import offset_ranges
 from schemas.topics import AVATAR_FRAMES, SIGNALS
 
 DEADLINE_S: Final = 240.0

@@ -11,9 +11,10 @@ from confluent_kafka.admin import AdminClient
 
 from benchmarks.fusion.signals import Slice
 from runtime.errors import BrokerError
-from runtime.kafka import common_config, ensure_topics
+from runtime.kafka import common_config
 from runtime.settings import Settings
 from runtime.topic_admin import alter
+from runtime.topics import ensure_topics
 from schemas.topics import AVATAR_FRAMES, SIGNALS, Topic, topic_specs
 
 TRANSACTION_MS: Final = 900_000

@@ -15,8 +15,8 @@ from benchmarks.latency.fanout import Fanout, measure_fanout
 from benchmarks.latency.session import SessionLatency, measure_session
 from cli import sample
 from cli.setup import prepare_everything
-from runtime.kafka import delete_topics
 from runtime.settings import Settings
+from runtime.topics import delete_topics
 
 P50_MS: Final = 60.0
 P95_MS: Final = 100.0

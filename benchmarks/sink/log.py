@@ -16,7 +16,7 @@ import numpy.typing as npt
 from benchmarks.fusion.signals import HOP_US, MARK_FACE_SEQUENCE, MARK_SPEECH_SEQUENCE, ORIGIN_US, Pattern, session_ids
 from benchmarks.fusion.signals import started as session_started
 from dataflows.shard import Shard
-from runtime.kafka import murmur2_partition
+from runtime.topics import murmur2_partition
 from schemas.fusion_config import FusionConfig
 from schemas.records import FaceSignal, Payload, SessionEnded, SpeechSignal
 from schemas.topics import AVATAR_FRAMES, SIGNALS, Topic

@@ -30,11 +30,11 @@ from cli.broker import EmbeddedKafka, prepare
 from cli.fusing import fuse_session
 from runtime.clock import SystemClock
 from runtime.erasures import Erasures
-from runtime.kafka import ensure_topics
 from runtime.keystore import key_store
 from runtime.metrics import Metrics
 from runtime.settings import Settings
 from runtime.tokens import OPERATOR, SCOPES, Grant, Tokens
+from runtime.topics import ensure_topics
 from schemas.codec import Codec
 from tests.support.edges import ingest
 from tests.support.rows import insert

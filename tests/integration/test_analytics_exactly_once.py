@@ -13,9 +13,10 @@ from analytics.database import Database, connect
 from analytics.queries import Queries
 from analytics.sink import CONSUME_RECORDS, FLUSH_RECORDS, INSERT_SETTINGS, TOPICS, Sink
 from runtime.clock import SystemClock
-from runtime.kafka import Publisher, topic_ids
+from runtime.kafka import Publisher
 from runtime.metrics import Metrics
 from runtime.settings import Settings
+from runtime.topics import topic_ids
 from schemas.codec import Codec
 from schemas.topics import AVATAR_FRAMES, CLIENT_EVENTS, SIGNALS
 from tests.support.session_records import ack, frame, whole_session

@@ -15,10 +15,11 @@ from analytics.notebook import open_analytics
 from analytics.queries import Queries
 from analytics.sink import TOPICS, Sink
 from runtime.clock import SystemClock
-from runtime.kafka import Publisher, topic_ids
+from runtime.kafka import Publisher
 from runtime.lifecycle import die_with_parent
 from runtime.metrics import Metrics
 from runtime.settings import Settings
+from runtime.topics import topic_ids
 from schemas.codec import Codec
 from schemas.topics import AVATAR_FRAMES, SIGNALS
 from tests.support.prerequisites import REPOSITORY

@@ -144,7 +144,7 @@ def test_a_topic_made_anew_starts_from_its_beginning(settings: Settings, broker:
     """Offsets of a deleted topic say nothing of its successor under the same name."""
     from confluent_kafka.admin import AdminClient
 
-    from runtime.kafka import ensure_topics
+    from runtime.topics import ensure_topics
 
     publisher = Publisher(settings)
     publish(publisher, AVATAR_FRAMES, (frame("before", k) for k in range(60)))

@@ -11,8 +11,9 @@ import pytest
 
 from cli.broker import EmbeddedKafka, prepare
 from runtime.errors import BrokerError
-from runtime.kafka import Publisher, consumer, ensure_topics
+from runtime.kafka import Publisher, consumer
 from runtime.settings import Settings
+from runtime.topics import ensure_topics
 from schemas.topics import SIGNALS, topic_specs
 from tests.support.prerequisites import REPOSITORY, cache_dir, required
 from tests.support.waiting import eventually

@@ -23,9 +23,10 @@ from client.errors import ConnectionRefused
 from runtime.clock import SystemClock
 from runtime.erasures import Erasures
 from runtime.errors import AffectstreamError
-from runtime.kafka import Publisher, ensure_topics, offset_ranges
+from runtime.kafka import Publisher
 from runtime.keystore import key_store
 from runtime.settings import Settings
+from runtime.topics import ensure_topics, offset_ranges
 from schemas.codec import Codec
 from schemas.records import AudioChunk, LedgerEntry, Signal, VideoFrame
 from schemas.topics import AVATAR_FRAMES, LEDGER, MEDIA_VIDEO, SIGNALS

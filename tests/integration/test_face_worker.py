@@ -11,10 +11,11 @@ import pytest
 from cli.broker import EmbeddedKafka, prepare
 from inference_workers import models
 from runtime.clock import SystemClock
-from runtime.kafka import Publisher, consumer, ensure_topics
+from runtime.kafka import Publisher, consumer
 from runtime.keystore import KeyRing, key_store
 from runtime.sealing import media_binding
 from runtime.settings import Settings
+from runtime.topics import ensure_topics
 from schemas.codec import Codec
 from schemas.records import DeadLetter, LedgerEntry, Signal, VideoFrame
 from schemas.topics import DEAD_LETTERS, LEDGER, MEDIA_VIDEO, SIGNALS

@@ -17,8 +17,9 @@ import pytest
 from cli.broker import EmbeddedKafka, prepare
 from dataflows.shard import Shard
 from dataflows.store import store_path
-from runtime.kafka import Publisher, ensure_topics, murmur2_partition
+from runtime.kafka import Publisher
 from runtime.settings import Settings
+from runtime.topics import ensure_topics, murmur2_partition
 from schemas.codec import Codec
 from schemas.records import AvatarFrame, DeadLetter, LedgerEntry, Signal
 from schemas.topics import AVATAR_FRAMES, DEAD_LETTERS, LEDGER, SIGNALS

@@ -16,8 +16,9 @@ from dataflows.rescale import ASIDE, rescale
 from dataflows.shard import Shard
 from dataflows.store import held, read_identity, store_path
 from runtime.errors import RecoveryError
-from runtime.kafka import Publisher, murmur2_partition, offset_ranges
+from runtime.kafka import Publisher
 from runtime.settings import Settings
+from runtime.topics import murmur2_partition, offset_ranges
 from schemas.codec import Codec
 from schemas.records import AvatarFrame, Signal
 from schemas.topics import SIGNALS

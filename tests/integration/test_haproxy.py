@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 
 from cli.links import watch_link
 from runtime.clock import SystemClock
-from runtime.kafka import ensure_topics, murmur2_partition
+from runtime.topics import ensure_topics, murmur2_partition
 from tests.support.frames import FramePublisher
 from tests.support.haproxy import balancing
 from tests.support.processes import free_port, running

@@ -13,8 +13,8 @@ import pytest
 from websockets.asyncio.client import connect
 
 from cli.broker import EmbeddedKafka, prepare
-from runtime.kafka import ensure_topics
 from runtime.settings import Settings
+from runtime.topics import ensure_topics
 from schemas.media_framing import MediaKind, MediaMessage
 from schemas.records import AudioChunk, LedgerEntry
 from schemas.topics import LEDGER, MEDIA_AUDIO

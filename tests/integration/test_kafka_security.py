@@ -12,9 +12,10 @@ from cli.broker import prepare
 from cli.certificates import make
 from client.session import Session
 from runtime.errors import BrokerError, SettingsError
-from runtime.kafka import Publisher, consumer, ensure_topics, offset_ranges, topic_ids, wait_for_broker
+from runtime.kafka import Publisher, consumer, wait_for_broker
 from runtime.settings import Settings
 from runtime.topic_admin import enforce, enforced_ms, truncate
+from runtime.topics import ensure_topics, offset_ranges, topic_ids
 from schemas.records import Signal
 from schemas.topics import SIGNALS
 from tests.support.edges import ingest, log_of

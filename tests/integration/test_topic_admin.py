@@ -1,9 +1,10 @@
 """What is done to topics, on a real broker: retention follows the policy; what is cut off leaves the disk."""
 
 from cli.broker import EmbeddedKafka
-from runtime.kafka import Publisher, offset_ranges
+from runtime.kafka import Publisher
 from runtime.settings import Settings
 from runtime.topic_admin import begin_segments, enforce, enforced_ms, truncate, usual_segments
+from runtime.topics import offset_ranges
 from schemas.topics import SIGNALS
 from tests.support.waiting import eventually
 

@@ -14,8 +14,9 @@ from analytics.client import AnalyticsClient
 from analytics.runfile import read as read_runfile
 from client import Session
 from dataflows.warm import compile_all
-from runtime.kafka import TopicPartition, consumer, offset_ranges
+from runtime.kafka import TopicPartition, consumer
 from runtime.settings import Settings
+from runtime.topics import offset_ranges
 from schemas.topics import Topic, topic_specs
 from tests.support.edges import Running, ingest
 from tests.support.faces import astronaut, jpeg, moved

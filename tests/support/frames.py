@@ -3,8 +3,9 @@
 import struct
 
 from runtime.clock import Clock
-from runtime.kafka import Publisher, murmur2_partition
+from runtime.kafka import Publisher
 from runtime.settings import Settings
+from runtime.topics import murmur2_partition
 from schemas.codec import Codec
 from schemas.records import AvatarFrame
 from schemas.topics import AVATAR_FRAMES

@@ -1,7 +1,8 @@
 """Reading whole topics."""
 
-from runtime.kafka import OFFSET_BEGINNING, Message, TopicPartition, consumer, offset_ranges
+from runtime.kafka import OFFSET_BEGINNING, Message, TopicPartition, consumer
 from runtime.settings import Settings
+from runtime.topics import offset_ranges
 from schemas.topics import Topic
 
 

@@ -126,10 +126,7 @@ class Edge:
 
     def keeps_picture(self, session: Session, now_us: int) -> bool:
         """Whether a picture, or features of one, that comes now is taken; those of recordings always are."""
-        shedding = self.headroom.shedding
-        if shedding is Shedding.NOTHING or session.grant.timeline != "live":
-            return True
-        return session.pictures.keep(shedding, now_us)
+        return session.grant.timeline != "live" or session.pictures.keep(self.headroom.shedding, now_us)
 
     @property
     def full(self) -> bool:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -116,20 +116,28 @@ def latency(
     seconds: Annotated[float, typer.Option(help="Of the live session, after 5 s of warming up.", min=5)] = 60.0,
     sessions: Annotated[int, typer.Option(help="How many without models; 0: none.", min=0)] = 100,
     fanout_seconds: Annotated[float, typer.Option(help="Of those.", min=2)] = 20.0,
+    profile: Annotated[
+        Literal["whole", "edge"], typer.Option(help="edge: what `affectstream edge` runs, one session only.")
+    ] = "whole",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")] = False,
 ) -> None:
     """Capture to frame at the client, hop by hop, of one live session; and of many without models.
 
-    Every role is a process of its own, as in production, and Kafka is real.
+    Every role is a process of its own, as in production, and Kafka is real. What each process takes is told, too.
     """
     require_benchmarks()
     from benchmarks.latency import bench as latencies  # noqa: PLC0415
+    from cli.profiles import EDGE  # noqa: PLC0415
     from runtime.settings import Settings  # noqa: PLC0415
 
-    plan = latencies.Plan(seconds, sessions, round(fanout_seconds))
-    with kafka(Settings.from_env(os.environ)) as settings:
-        environ = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers}
-        results = latencies.measure(settings, environ, plan, progress)
+    read = Settings.from_env(os.environ)
+    if profile == "edge":
+        results = latencies.measure(read, os.environ, latencies.Plan(seconds, 0, profile=EDGE), progress)
+    else:
+        with kafka(read) as settings:
+            environ = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers}
+            plan = latencies.Plan(seconds, sessions, round(fanout_seconds))
+            results = latencies.measure(settings, environ, plan, progress)
     latencies.show(results, Console())
     if as_json:
         typer.echo(json.dumps(results.keys()))

@@ -122,16 +122,19 @@ class EmbeddedKafka:
         *,
         advertised_port: int | None = None,
         properties: Mapping[str, str] = MappingProxyType({}),
+        java: Sequence[str] = (),
     ) -> None:
         """``advertised_port``: where clients reach it, if they do so through something that passes them on.
 
-        ``properties`` are the broker's, in the place of those in ``infra/kafka/server.properties``.
+        ``properties`` are the broker's, in the place of those in ``infra/kafka/server.properties``; ``java``: flags of
+        its Java, in the place of those of :data:`FLAGS` that say the same.
         """
         self._distribution = distribution
         self._data_dir = data_dir
         self._ports = free_ports(2)
         self._advertised_port = advertised_port or self._ports[0]
         self._overrides = [part for name, value in properties.items() for part in ("--override", f"{name}={value}")]
+        self._java = tuple(java)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -174,7 +177,7 @@ class EmbeddedKafka:
         properties.write_text(_properties(self._ports, logs, self._advertised_port), encoding="utf-8")
         if flags is None:
             flags = (f"-XX:SharedArchiveFile={self._distribution.archive}", "-Xshare:auto", "-Xlog:cds=off")
-        return self._distribution.command("kafka.Kafka", str(properties), *self._overrides, flags=flags)
+        return self._distribution.command("kafka.Kafka", str(properties), *self._overrides, flags=(*flags, *self._java))
 
     def start(self, *, deadline_s: float = 60.0, flags: Sequence[str] | None = None) -> None:
         """Start the broker and return once it answers; BrokerError with the end of its log if it does not."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,10 +10,9 @@ from typing import Any, Final
 
 import httpx
 from rich.console import Console
-from rich.live import Live
 
-from cli.dashboard import Flow, render, terminal_fits
 from cli.deployment import Deployment
+from cli.foreground import interruptible, show, supervise
 from cli.links import analyst_link, wall_link, watch_link
 from cli.play import SamplePlayer
 from cli.sample import prepare as prepare_sample
@@ -24,9 +22,6 @@ from runtime.clock import SystemClock
 from runtime.errors import BrokerError
 from runtime.settings import Settings
 
-POLL_S: Final = 0.05
-VIEW_EVERY_S: Final = 0.5
-STATUS_EVERY_S: Final = 10.0
 SETTLE_S: Final = 30.0
 OPENING_S: Final = 10.0
 WATCH_S: Final = 86_400
@@ -57,7 +52,7 @@ class Demo:
 
 def run_live(demo: Demo, console: Console, progress: Progress) -> None:
     """Run until Ctrl-C or SIGTERM with a live view (plain lines where there is no terminal)."""
-    with _interruptible(), _running(demo, progress) as (deployment, _):
+    with interruptible(), _running(demo, progress) as (deployment, _):
         player = demo.player(deployment, progress)
         if player is not None:
             player.start()
@@ -70,14 +65,11 @@ def run_live(demo: Demo, console: Console, progress: Progress) -> None:
         console.print(f"Analysis of all sessions:       [bold cyan]{analyst}[/]", soft_wrap=True)
         try:
             if player is not None:
-                _supervise(deployment, OPENING_S, while_=lambda: player.session_id is None and player.running())
+                supervise(deployment, OPENING_S, while_=lambda: player.session_id is None and player.running())
                 if player.session_id is not None:
                     link = watch_link(demo.settings, SystemClock(), page, player.session_id, ttl_s=WATCH_S)
                     console.print(f"The sample session:             [bold cyan]{link}[/]", soft_wrap=True)
-            if terminal_fits(console):
-                _view(deployment, console)
-            else:
-                _lines(deployment, progress)
+            show(deployment, console, progress)
         except KeyboardInterrupt:
             progress("stopping")
         if player is not None:
@@ -91,16 +83,16 @@ def run_headless(demo: Demo, seconds: float, progress: Progress) -> int:
 
     Returns the exit code: 0 if frames and rows came out, rows equal records, and the ledger balances; 1 otherwise.
     """
-    with _interruptible(), _running(demo, progress) as (deployment, ready_s):
+    with interruptible(), _running(demo, progress) as (deployment, ready_s):
         player = demo.player(deployment, progress)
         summary: dict[str, Any]
         if player is None:
-            _supervise(deployment, seconds)
+            supervise(deployment, seconds)
             summary = {"ok": True, "page": deployment.addresses.ingest, "seconds_to_ready": ready_s}
         else:
             progress(f"streaming the sample session for {seconds:g} s")
             player.start()
-            _supervise(deployment, seconds, while_=player.running)
+            supervise(deployment, seconds, while_=player.running)
             player.stop()
             progress("waiting for the last rows")
             summary = _summary(deployment, player, ready_s)
@@ -176,50 +168,3 @@ def _running(demo: Demo, progress: Progress) -> Iterator[tuple[Deployment, float
         yield deployment, ready_s
     finally:
         deployment.stop()
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM interrupts as Ctrl-C does, and an interrupt before everything runs ends quietly with exit code 130."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _supervise(deployment: Deployment, seconds: float, while_: Callable[[], bool] = lambda: True) -> None:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until and while_():
-        deployment.supervisor.poll()
-        time.sleep(POLL_S)
-
-
-def _view(deployment: Deployment, console: Console) -> None:
-    """The live view, until a KeyboardInterrupt."""
-    flow, started_s = Flow(), time.monotonic()
-
-    def drawn() -> Any:
-        flow.add(time.monotonic(), deployment.scraper.latest())
-        up_s = time.monotonic() - started_s
-        return render(deployment.addresses.ingest, up_s, deployment.supervisor.children, flow)
-
-    with Live(drawn(), console=console, auto_refresh=False, transient=True) as live:
-        while True:
-            _supervise(deployment, VIEW_EVERY_S)
-            live.update(drawn(), refresh=True)
-
-
-def _lines(deployment: Deployment, progress: Progress) -> None:
-    """A line now and then, until a KeyboardInterrupt."""
-    flow = Flow()
-    while True:
-        flow.add(time.monotonic(), deployment.scraper.latest())
-        rates = ", ".join(f"{topic.topic} {topic.per_s:.0f}/s" for topic in flow.topics() if topic.per_s)
-        states = ", ".join(
-            f"{name} {child.state}" for name, child in deployment.supervisor.children.items() if child.state != "ready"
-        )
-        progress(f"{flow.sessions()} sessions; {rates or 'nothing flows'}; {states or 'every role is ready'}")
-        _supervise(deployment, STATUS_EVERY_S)

@@ -1,6 +1,7 @@
-"""The whole product on one machine: a broker, topics and every role as child processes under one supervisor."""
+"""The product on one machine: a broker, topics and the roles of a profile as child processes under one supervisor."""
 
 import fcntl
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ from typing import Final, TextIO
 from cli.broker import EmbeddedKafka
 from cli.broker import prepare as prepare_kafka
 from cli.ports import PAGE_PORT, free_ports, is_free
+from cli.profiles import WHOLE, Profile
 from cli.roles import RoleName
 from cli.supervisor import ChildSpec, Supervisor
 from cli.telemetry import Scraper
 from runtime.errors import AffectstreamError, BrokerError
 from runtime.kafka import wait_for_broker
+from runtime.keystore import NAME as KEYS
 from runtime.settings import Settings
 from runtime.tls import scheme
 from runtime.topic_admin import enforce
@@ -23,6 +26,8 @@ from runtime.topics import ensure_topics
 BROKER: Final = "kafka"
 BROKER_DEADLINE_S: Final = 60.0
 ROLES_DEADLINE_S: Final = 120.0
+FORGETFUL: Final = "forgotten-at-start"
+"""A file that says of a data folder: what lies here is removed when it is used the next time."""
 
 Progress = Callable[[str], None]
 
@@ -34,16 +39,21 @@ class Addresses:
     ingest: str
     egress: str
     analytics: str
+    """Empty where the profile has none."""
 
 
 class Deployment:
-    """Everything that production runs, as children of this process. Use it from one long-lived thread.
+    """The roles of a profile, by default everything, as children of this process. Use it from one long-lived thread.
 
     The broker is embedded unless ``KAFKA_BOOTSTRAP_SERVERS`` names one. ``start`` raises PrerequisiteError if something
     must be installed first and AffectstreamError if a part does not come up; ``stop`` leaves nothing running.
     """
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str], *, port: int | None = None) -> None:
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], *, port: int | None = None, profile: Profile = WHOLE
+    ) -> None:
+        settings = profile.applied(settings)
+        self.profile = profile
         self._environ = environ
         self._kafka: EmbeddedKafka | None = None
         self._lock: TextIO | None = None
@@ -51,24 +61,26 @@ class Deployment:
             port = PAGE_PORT if is_free(PAGE_PORT) else 0
         elif port and not is_free(port):
             raise AffectstreamError(f"port {port} is taken: choose another with --port (0: any free one)")
-        roles = list(RoleName)
+        roles = list(profile.roles)
         ports = free_ports(2 * len(roles))
         self.metrics_ports: Mapping[str, int] = {role.value: ports[i] for i, role in enumerate(roles)}
         self._service_ports = {role: ports[len(roles) + i] for i, role in enumerate(roles)}
         if port:
             self._service_ports[RoleName.INGEST] = port
+            if is_free(port + 1) and port + 1 not in ports:  # known beforehand, to whoever has to open a firewall
+                self._service_ports[RoleName.EGRESS] = port + 1
         url = {role: f"{scheme(settings)}://127.0.0.1:{self._service_ports[role]}" for role in roles}
-        self.addresses = Addresses(url[RoleName.INGEST], url[RoleName.EGRESS], url[RoleName.ANALYTICS])
+        self.addresses = Addresses(url[RoleName.INGEST], url[RoleName.EGRESS], url.get(RoleName.ANALYTICS, ""))
         self.settings = settings.model_copy(
             update={
-                "open_sessions": True,  # of everything on one machine, for whoever sits at it
-                "public_ingest_url": self.addresses.ingest,
-                "public_egress_url": self.addresses.egress,
-                "public_analytics_url": self.addresses.analytics,
+                "open_sessions": profile.is_open(settings),
+                "public_ingest_url": settings.public_ingest_url or self.addresses.ingest,
+                "public_egress_url": settings.public_egress_url or self.addresses.egress,
+                "public_analytics_url": settings.public_analytics_url or self.addresses.analytics,
             }
         )
         self.supervisor = Supervisor()
-        self.scraper = Scraper(self.metrics_ports, scheme(settings))
+        self.scraper = Scraper(self.metrics_ports, scheme(settings), every_s=profile.observe_every_s)
 
     @property
     def logs_dir(self) -> Path:
@@ -79,15 +91,17 @@ class Deployment:
         """Start everything and return once every role is ready; stops what it started if that fails."""
         self._lock_data_dir()
         try:
+            if self.profile.forgets and not self._environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+                forget(self.settings.data_dir)
             self._start_broker(progress)
             progress("creating topics")
             ensure_topics(self.settings)
             enforce(self.settings)
             progress("starting the roles")
             self.scraper.start()
-            for role in RoleName:
+            for role in self.profile.roles:
                 self.supervisor.add(self._role(role))
-            self.supervisor.wait_ready([role.value for role in RoleName], deadline_s=ROLES_DEADLINE_S)
+            self.supervisor.wait_ready([role.value for role in self.profile.roles], deadline_s=ROLES_DEADLINE_S)
         except BaseException:
             self.stop()
             raise
@@ -119,7 +133,9 @@ class Deployment:
             wait_for_broker(self.settings)
             return
         distribution = prepare_kafka(self.settings.cache_dir, progress)
-        kafka = EmbeddedKafka(distribution, self.settings.data_dir / "kafka")
+        kafka = EmbeddedKafka(
+            distribution, self.settings.data_dir / "kafka", properties=self.profile.broker, java=self.profile.java
+        )
         self.settings = self.settings.model_copy(update={"kafka_bootstrap_servers": kafka.bootstrap_servers})
         progress("starting Apache Kafka")
         child = self.supervisor.add(
@@ -155,3 +171,24 @@ class Deployment:
     def _inherited(self) -> dict[str, str]:
         """Our environment without our own variables: a child is told its settings anew."""
         return {name: value for name, value in self._environ.items() if not name.startswith("AFFECTSTREAM_")}
+
+
+def forget(data_dir: Path) -> None:
+    """Remove what a former run left in the folder: its log, recovery stores and keys, which belong together.
+
+    AffectstreamError, and nothing is removed, if they are of something that keeps them.
+    """
+    left = [path for name in ("kafka", "fusion") if (path := data_dir / name).exists()]
+    left += sorted(data_dir.glob(f"{KEYS}*"))
+    mark = data_dir / FORGETFUL
+    if left and not mark.exists():
+        raise AffectstreamError(
+            f"{data_dir} holds {', '.join(path.name for path in left)} of a deployment that keeps them, and this one "
+            "begins with nothing: choose another --data-dir"
+        )
+    mark.touch()
+    for path in left:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -119,6 +119,37 @@ def demo(
 
 
 @app.command()
+def edge(
+    port: Annotated[
+        int | None,
+        typer.Option(
+            help=f"Port of the page; the next one is for frames, if it is free. Default: {PAGE_PORT} if it is free.",
+            show_default=False,
+        ),
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--data-dir",
+            help="Where the log and the roles' logs lie; what a former run left is removed. May be a folder in memory. "
+            "Default: the folder edge within that of the other commands.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Be one small box beside a camera: edge, workers, fusion and egress, and nothing that keeps history.
+
+    Nothing outside this machine is needed once `affectstream setup` has run. No analytics, no ClickHouse; Kafka with a
+    small heap and minutes of log, which every start begins anew. Ctrl-C or SIGTERM stops everything. What is given up,
+    and what it costs: docs/edge.md.
+    """
+    from cli.edge import own_folder, run_edge
+
+    settings = own_folder(read_settings(data_dir=data_dir))
+    run_edge(settings, os.environ, port=port, console=Console(highlight=False), progress=progress)
+
+
+@app.command()
 def play(  # noqa: PLR0917 - options, given by name
     video: Annotated[Path, typer.Argument(help="Any file that FFmpeg's libraries read.", exists=True, dir_okay=False)],
     audio: Annotated[
@@ -289,11 +320,13 @@ def require_token_key() -> None:
 
 
 @app.command()
-def setup() -> None:
+def setup(
+    no_sample: Annotated[bool, typer.Option("--no-sample", help="All but the sample session.")] = False,
+) -> None:
     """Prepare everything that can be prepared: Kafka, models, the sample session, compiled code. Safe to repeat."""
     from cli.setup import prepare_everything
 
-    prepare_everything(read_settings(), os.environ, progress)
+    prepare_everything(read_settings(), os.environ, progress, with_sample=not no_sample)
 
 
 @app.command()

@@ -9,7 +9,9 @@ from runtime.assets import AssetEvent
 from runtime.settings import Settings
 
 
-def prepare_everything(settings: Settings, environ: Mapping[str, str], progress: Callable[[str], None]) -> None:
+def prepare_everything(
+    settings: Settings, environ: Mapping[str, str], progress: Callable[[str], None], *, with_sample: bool = True
+) -> None:
     """Kafka's jars and class archive (unless an own Kafka is named), models, sample session, compiled code.
 
     Each part is made where it is missing, so that a second call takes under a second. Raises PrerequisiteError if
@@ -23,7 +25,8 @@ def prepare_everything(settings: Settings, environ: Mapping[str, str], progress:
     if not environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         broker.prepare(settings.cache_dir, progress)
     models.pull(settings, progress=report)
-    sample.prepare(settings, progress)
+    if with_sample:
+        sample.prepare(settings, progress)
     folder = cache_folder()
     if folder is None or not (folder / COMPLETE).exists():
         progress("fusion: compiling its rules (half a minute, once)")

@@ -1,6 +1,7 @@
 """The roles' ``/metrics`` pages, read by a thread, and the figures that people want from them.
 
-:class:`Samples` is pure: one page, parsed. :class:`Scraper` reads the pages of all roles about twice a second.
+:class:`Samples` is pure: one page, parsed. :class:`Scraper` reads the pages of all roles about twice a second, unless
+told to do so less often.
 """
 
 import threading
@@ -95,7 +96,8 @@ def since(now: Mapping[float, float], before: Mapping[float, float]) -> Mapping[
 class Scraper:
     """Reads every role's page in a thread of its own, so that a role which hangs delays nobody."""
 
-    def __init__(self, ports: Mapping[str, int], scheme: str = "http") -> None:
+    def __init__(self, ports: Mapping[str, int], scheme: str = "http", *, every_s: float = INTERVAL_S) -> None:
+        self._every_s = every_s
         self._scheme = scheme
         self._ports = ports
         self._latest: Mapping[str, Samples] = {name: Samples() for name in ports}
@@ -119,7 +121,7 @@ class Scraper:
     def _run(self) -> None:
         while not self._stop.is_set():
             self._latest = {name: read(port, self._scheme) for name, port in self._ports.items()}
-            self._stop.wait(INTERVAL_S)
+            self._stop.wait(self._every_s)
 
 
 def read(port: int, scheme: str = "http") -> Samples:

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from dataflows.ownership import Ownership
 from runtime import registry
@@ -17,8 +16,6 @@ from runtime.topics import partition_count
 from schemas.codec import Codec
 from schemas.topics import AVATAR_FRAMES, SIGNALS
 from schemas.vocabulary import Stage
-
-LINGER_MS: Final = 1.0
 
 
 class Interrupted(Exception):  # noqa: N818 - a condition, not an error
@@ -67,7 +64,7 @@ class Context:
         if not owned or not 0 <= owned[0] <= owned[-1] < partitions:
             raise RecoveryError(f"{SIGNALS} has the partitions 0 to {partitions - 1}, not all of {list(owned)}")
         codec = registry.codec(settings)
-        publisher = Publisher(settings, metrics, linger_ms=LINGER_MS, quiet=True)
+        publisher = Publisher(settings, metrics, quiet=True)
         return cls(
             settings=settings,
             metrics=metrics,

@@ -25,6 +25,7 @@ from ingest.webrtc.peers import Peers
 from ingest.webrtc.signalling import add_whip
 from runtime.body_limit import BodyLimit
 from runtime.errors import KeyStoreError, TokenError
+from runtime.fusion_defaults import parse_parameters
 from runtime.origins import origin_allowed
 from runtime.problems import Problem, faults_of
 from runtime.rates import KeyedBuckets
@@ -104,7 +105,7 @@ class SessionBody(BaseModel):
     timeline: Literal["live", "recorded"] = "live"
     mapping: MappingName = "blend"
     parameters: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
-        {}, description="Fusion parameters that differ from the defaults."
+        {}, description="Fusion parameters that differ from the deployment's."
     )
     calibration: CalibrationBody | None = Field(None, description="Null: learned, unless calibration_seconds is 0.")
     subject: Annotated[str, Field(max_length=128)] | None = Field(None, description="Pseudonymous id of the person.")
@@ -192,6 +193,8 @@ def _check_origin(edge: Edge, headers: Headers) -> None:
 
 
 def _add_sessions(app: FastAPI, edge: Edge) -> None:
+    usual = parse_parameters(edge.settings.fusion_parameters)
+
     @app.post("/v1/sessions", status_code=201)
     async def start(request: Request, body: SessionBody) -> SessionAnswer:
         """Start a session with the consent given; the token in the answer opens its media and avatar connections.
@@ -212,7 +215,7 @@ def _add_sessions(app: FastAPI, edge: Edge) -> None:
             edge.rejected("too_many_sessions")
             raise _unavailable(f"the edge holds {MAX_SESSIONS} sessions")
         try:
-            config = FusionConfig.of(body.parameters, mapping=body.mapping)
+            config = FusionConfig.of({**usual, **body.parameters}, mapping=body.mapping)
         except ConfigError as error:
             raise Problem(422, "invalid_parameters", "The fusion parameters cannot be used", str(error)) from error
         try:

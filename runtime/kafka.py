@@ -129,13 +129,13 @@ def consumer(settings: Settings, group: str, **overrides: Any) -> Consumer:
 class Publisher:
     """A producer whose deliveries are counted. Safe to share between threads.
 
-    ``linger_ms`` trades latency for throughput. Acknowledged means: written by all in-sync replicas, once (idempotent).
-    A ``quiet`` one hears of failures only, which is cheaper by the record: ``records_out_total`` then grows when it is
-    settled, and ``on_delivery`` cannot be passed.
+    ``linger_ms`` (default: the settings') trades latency for throughput. Acknowledged means: written by all in-sync
+    replicas, once (idempotent). A ``quiet`` one hears of failures only, which is cheaper by the record:
+    ``records_out_total`` then grows when it is settled, and ``on_delivery`` cannot be passed.
     """
 
     def __init__(
-        self, settings: Settings, metrics: Metrics | None = None, *, linger_ms: float = 1.0, quiet: bool = False
+        self, settings: Settings, metrics: Metrics | None = None, *, linger_ms: float | None = None, quiet: bool = False
     ) -> None:
         self._quiet = quiet
         self._unsettled: dict[str, int] = {}
@@ -150,7 +150,7 @@ class Publisher:
         self._producer = Producer(
             {
                 **common_config(settings),
-                "linger.ms": linger_ms,
+                "linger.ms": settings.kafka_linger_ms if linger_ms is None else linger_ms,
                 "enable.idempotence": True,
                 "acks": "all",
                 "partitioner": "murmur2_random",

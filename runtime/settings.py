@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from runtime.addresses import parse_networks
 from runtime.errors import SettingsError
+from runtime.fusion_defaults import parse_parameters
 from runtime.token_keys import parse_keys
 from schemas.topics import Topic
 
@@ -53,6 +54,13 @@ class Settings(BaseModel):
         "", description="How long rows are kept, as in avatar_frames=30,ledger=60; tables not named: their defaults."
     )
 
+    # fusion
+    fusion_parameters: str = Field(
+        "",
+        description="Fusion parameters of sessions that do not say otherwise, as in max_wait_ms=50,tau_face_ms=30; not "
+        "named: their defaults. A session records what it was started with.",
+    )
+
     # experiments
     experiments_dir: str = Field("", description="Folder of experiments, a YAML file each; empty: there are none.")
 
@@ -81,6 +89,10 @@ class Settings(BaseModel):
     kafka_ca: str = Field("", description="File of the CA that signed the brokers' certificates; empty: the system's.")
     kafka_certificate: str = Field("", description="File of our own certificate, where brokers ask for one.")
     kafka_key: str = Field("", description="File of its key.")
+
+    kafka_linger_ms: Annotated[float, Field(ge=0, le=1_000)] = Field(
+        1.0, description="How long a record may wait for others, to go to Kafka together; 0: it goes at once."
+    )
 
     # this process
     instance: str = Field("0", pattern=r"^[A-Za-z0-9._-]+$", description="Tells replicas of a role apart.")
@@ -223,6 +235,12 @@ class Settings(BaseModel):
     @classmethod
     def _usable_keys(cls, text: str) -> str:
         parse_keys(text)
+        return text
+
+    @field_validator("fusion_parameters")
+    @classmethod
+    def _usable_parameters(cls, text: str) -> str:
+        parse_parameters(text)
         return text
 
     @field_validator("trusted_proxies")

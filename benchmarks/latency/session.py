@@ -1,16 +1,18 @@
 """One live session through every role with the default engines: fed with the sample as the demo is."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import uvloop
 
 from benchmarks.bench import Progress
+from benchmarks.latency.resources import Resources, Use
 from benchmarks.latency.stations import MODALITIES, Arrival, Journey, Percentiles, journey, unaccounted_ms
 from benchmarks.processes import CandidateError
 from cli.deployment import Deployment
+from cli.profiles import Profile
 from cli.sample import Sample
 from client.recording import Piece, pieces, tracks
 from client.session import Session, wall_clock_us
@@ -37,6 +39,8 @@ class SessionLatency:
     unaccounted: Percentiles
     sending_behind_ms: float
     """How late the bench itself gave a piece to the client library, at the 99th percentile."""
+    uses: Mapping[str, Use]
+    """What each part took meanwhile, the warm-up included."""
 
     @property
     def whole(self) -> Percentiles:
@@ -53,24 +57,34 @@ class _Course:
     began_us: int = 0
 
 
-def measure_session(
-    settings: Settings, environ: Mapping[str, str], sample: Sample, seconds: float, progress: Progress
+def measure_session(  # noqa: PLR0917 - all of what is measured
+    settings: Settings,
+    environ: Mapping[str, str],
+    profile: Profile,
+    sample: Sample,
+    seconds: float,
+    progress: Progress,
+    afterwards: Callable[[Settings], None],
 ) -> SessionLatency:
-    """Start every role, play the sample for ``seconds`` after the warm-up, and look at every frame.
+    """Start the roles of a profile, play the sample for ``seconds`` after the warm-up, and look at every frame.
 
+    ``afterwards`` is called when the session is over and everything runs still, with the deployment's settings.
     Raises CandidateError if frames or a modality are missing, AffectstreamError if a role does not come up.
     """
     # Decoded beforehand: in life a camera gives pictures that nobody needs to decode.
     progress("decoding the sample")
     media = list(pieces(tracks(sample.video, sample.audio), chunk_ms=CHUNK_MS))
-    deployment = Deployment(settings, environ, port=0)
+    deployment = Deployment(settings, environ, port=0, profile=profile)
     deployment.start(progress)
     try:
         progress(f"one live session for {WARM_S + seconds:g} s")
+        resources = Resources(deployment)
         course = uvloop.run(_play(deployment.addresses.ingest, media, WARM_S + seconds))
+        uses = resources.so_far()
+        afterwards(deployment.settings)
     finally:
         deployment.stop()
-    return _results(course)
+    return _results(course, uses)
 
 
 async def _play(url: str, media: Sequence[Piece], seconds: float) -> _Course:
@@ -119,7 +133,7 @@ async def _send(session: Session, media: Sequence[Piece], seconds: float, course
         round_us += length_us
 
 
-def _results(course: _Course) -> SessionLatency:
+def _results(course: _Course, uses: Mapping[str, Use]) -> SessionLatency:
     from_us = course.began_us + WARM_S * 1e6
     until_us = max(course.pictures_us)
     measured = [arrival for arrival in course.arrivals if from_us <= arrival.tick_us < until_us]
@@ -143,4 +157,5 @@ def _results(course: _Course) -> SessionLatency:
         journeys=journeys,
         unaccounted=Percentiles.of(unaccounted_ms(measured, course.pictures_us)),
         sending_behind_ms=Percentiles.of(course.late_ms).p99,
+        uses=uses,
     )

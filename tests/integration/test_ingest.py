@@ -72,6 +72,20 @@ async def wait_for(socket: ClientConnection, kind: str) -> dict[str, Any]:
                 return message
 
 
+async def test_a_deployment_s_fusion_parameters_are_recorded_where_a_session_does_not_say_others(
+    settings: Settings,
+) -> None:
+    own = settings.model_copy(update={"fusion_parameters": "max_wait_ms=50,tau_face_ms=30"})
+    with ingest(own) as running:
+        said = await Session.create(running.url, video=True, parameters={"tau_face_ms": 20.0})
+        with log_of(settings, SIGNALS, Signal) as log:
+            (begun,) = log.until(lambda found: len(found) == 1)
+    assert begun.session_id == said.session_id
+    assert isinstance(begun.payload, SessionStarted)
+    recorded = begun.payload.config.parameters
+    assert (recorded["max_wait_ms"], recorded["tau_face_ms"], recorded["live_ms"]) == (50.0, 20.0, 500.0)
+
+
 @pytest.mark.parametrize("audio, video", [(False, False), (True, False), (False, True), (True, True)])
 async def test_only_consented_modalities_are_forwarded(settings: Settings, audio: bool, video: bool) -> None:
     with ingest(settings) as running:

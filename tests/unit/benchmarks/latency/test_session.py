@@ -28,7 +28,7 @@ def course(*, without=(), speech=True, seconds=8):
 
 
 def test_the_slower_modality_counts():
-    found = _results(course())
+    found = _results(course(), {})
     assert found.whole.p50 == pytest.approx(50.0, abs=0.1)
     assert found.journeys["face"].whole.p99 == pytest.approx(40.0, abs=0.1)
     assert found.unaccounted.p99 < 0.1
@@ -36,16 +36,16 @@ def test_the_slower_modality_counts():
 
 
 def test_missing_frames_are_told_and_many_are_an_error():
-    assert _results(course(without={200}, seconds=12)).missing == 1
+    assert _results(course(without={200}, seconds=12), {}).missing == 1
     with pytest.raises(CandidateError, match="never came"):
-        _results(course(without=range(200, 210)))
+        _results(course(without=range(200, 210)), {})
 
 
 def test_a_modality_that_does_not_count_is_an_error():
     with pytest.raises(CandidateError, match="speech counted in 0 of"):
-        _results(course(speech=False))
+        _results(course(speech=False), {})
 
 
 def test_no_frames_are_an_error():
     with pytest.raises(CandidateError, match="no frame came"):
-        _results(course(without=range(1_000)))
+        _results(course(without=range(1_000)), {})

@@ -15,6 +15,24 @@ def test_the_rules_and_the_configuration_are_valid():
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
+def test_with_tls_the_same_is_scraped(tmp_path):
+    plain, tls = (
+        yaml.safe_load((INFRA / "prometheus" / name).read_text(encoding="utf-8"))
+        for name in ("prometheus.yaml", "prometheus-tls.yaml")
+    )
+    (job,) = tls["scrape_configs"]
+    assert job.pop("scheme") == "https"
+    (tmp_path / "ca.pem").touch()
+    files = job["tls_config"] | {"ca_file": str(tmp_path / "ca.pem")}
+    (tmp_path / "tls.yaml").write_text(
+        yaml.safe_dump({"scrape_configs": [{**job, "scheme": "https", "tls_config": files}]})
+    )
+    answer = promtool("check", "config", str(tmp_path / "tls.yaml"))
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    del job["tls_config"]
+    assert plain == tls
+
+
 def test_the_configuration_for_kubernetes_is_valid_but_for_what_debian_leaves_out(tmp_path):
     """Debian builds Prometheus without discovery in Kubernetes: everything else of it is checked."""
     (job,) = yaml.safe_load((INFRA / "prometheus" / "kubernetes.yaml").read_text(encoding="utf-8"))["scrape_configs"]

@@ -157,4 +157,4 @@ chart-tools: ## Build helm and kubeconform, with which the tests check the Helm 
 	@mkdir -p $(TOOLS)
 	@[ -x $(TOOLS)/kubeconform ] || GOBIN=$(TOOLS) GOFLAGS=-buildvcs=false go install github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0
 	@[ -x $(TOOLS)/helm ] || GOBIN=$(TOOLS) GOFLAGS=-buildvcs=false go install helm.sh/helm/v3/cmd/helm@v3.22.0
-	@[ -d $(TOOLS)/kubernetes-schemas ] || $(BIN)/python infra/helm/schemas.py $(TOOLS)/kubernetes-schemas
+	@[ -e $(TOOLS)/kubernetes-schemas/triggerauthentication-keda-v1alpha1.json ] || $(BIN)/python infra/helm/schemas.py $(TOOLS)/kubernetes-schemas

@@ -17,8 +17,9 @@ PACKAGE: Final = "kubernetes-validate==1.37.0"
 KEDA: Final = "cloudcoil-models-keda==2.16.1.0"
 KEDA_SCHEMA: Final = """
 import json
-from cloudcoil.models.keda.v1alpha1 import ScaledObject
-print(json.dumps(ScaledObject.model_json_schema(by_alias=True)))
+from cloudcoil.models.keda import v1alpha1
+kinds = ("ScaledObject", "TriggerAuthentication")
+print(json.dumps({kind: getattr(v1alpha1, kind).model_json_schema(by_alias=True) for kind in kinds}))
 """
 
 
@@ -45,11 +46,12 @@ def _local(text: str) -> str:
 
 
 def keda(folder: Path) -> None:
-    """The schema of ScaledObject."""
+    """The schemas of what the chart has of KEDA's."""
     uv = Path(sys.executable).parent / "uv"
     command = [uv, "run", "--quiet", "--no-project", "--with", KEDA, "python", "-c", KEDA_SCHEMA]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
-    (folder / "scaledobject-keda-v1alpha1.json").write_text(answer.stdout, encoding="utf-8")
+    for kind, schema in json.loads(answer.stdout).items():
+        (folder / f"{kind.lower()}-keda-v1alpha1.json").write_text(json.dumps(schema), encoding="utf-8")
 
 
 if __name__ == "__main__":

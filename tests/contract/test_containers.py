@@ -14,7 +14,9 @@ import yaml
 from compose_spec import PyCompose
 
 from cli.roles import MODULES, RoleName
+from runtime.settings import PREFIX, UNPREFIXED, Settings
 from schemas.topics import topic_specs
+from tests.support.compose import filled_in, laid_over, read
 from tests.support.prerequisites import REPOSITORY, cache_dir
 
 INFRA = REPOSITORY / "infra"
@@ -135,45 +137,100 @@ def test_what_is_left_out_is_in_the_lock_file_and_can_be_imported_here():
             assert importlib.util.find_spec(IMPORTS.get(name, name)), f"{name}: hiding it would prove nothing"
 
 
-def compose():
-    return yaml.safe_load((INFRA / "compose.yaml").read_text(encoding="utf-8"))
+TLS = "compose.tls.yaml"
+NAMES = ("TOKEN_KEY", "CLICKHOUSE_PASSWORD", "GRAFANA_PASSWORD", "KAFKA_PASSWORD", "REDIS_PASSWORD")
+SECRETS_OF_COMPOSE = dict.fromkeys(NAMES, "x" * 32)
+WAYS = {"plain": read(), "TLS": laid_over(read(), read(TLS))}
+OURS = "affectstream-"
 
 
-def test_compose_is_what_its_specification_says():
+@pytest.fixture(params=WAYS)
+def compose(request):
+    """compose.yaml, and with compose.tls.yaml over it."""
+    return WAYS[request.param]
+
+
+def of_ours(compose):
+    """The services whose images are ours."""
+    return {name: each for name, each in compose["services"].items() if each["image"].startswith(OURS)}
+
+
+def test_compose_is_what_its_specification_says(compose):
     # Merge keys are resolved before: they are YAML's affair.
-    known = PyCompose.from_yaml(yaml.safe_dump(compose())).to_spec()
+    known = PyCompose.from_yaml(yaml.safe_dump(compose)).to_spec()
     assert known.services
 
 
-def test_compose_runs_every_role_and_pins_every_image():
-    services = compose()["services"]
+def test_compose_runs_every_role_and_pins_every_image(compose):
+    services = compose["services"]
     commands = {tuple(service.get("command") or ()) for service in services.values()}
     assert {(role.value,) for role in RoleName} <= commands
     for name, service in services.items():
         assert re.search(r":v?\d+\.\d+\.\d+", service["image"]), name
         assert not service.get("privileged"), name
-    ours = [service for service in services.values() if service["image"].startswith("affectstream-")]
-    for service in ours:
+    for service in of_ours(compose).values():
         build = service["build"]
         assert (INFRA / build["context"] / build["dockerfile"]).exists()
         assert build["target"] in stages()
-        assert service["image"] == f"affectstream-{build['target']}:0.1.0"
+        assert service["image"] == f"{OURS}{build['target']}:0.1.0"
 
 
-def test_compose_mounts_what_is_there_and_names_secrets_that_its_example_has():
-    for service in compose()["services"].values():
+@pytest.mark.parametrize("name", ["compose.yaml", TLS])
+def test_compose_mounts_what_is_there_and_names_secrets_that_its_example_has(name):
+    for service in read(name)["services"].values():
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
-            assert source in compose()["volumes"] or (INFRA / source).exists(), volume
-    text = (INFRA / "compose.yaml").read_text(encoding="utf-8")
+            made = source.startswith("./tls/")  # by the operator
+            assert made or source in read().get("volumes", {}) or (INFRA / source).exists(), volume
+    text = (INFRA / name).read_text(encoding="utf-8")
     example = (INFRA / "compose.env.example").read_text(encoding="utf-8")
-    for name in re.findall(r"\$\{([A-Z_]+)", text):
-        assert f"{name}=" in example, name
+    for variable in re.findall(r"\$\{([A-Z_]+)", text):
+        assert f"{variable}=" in example, variable
     assert re.findall(r"=\S", "\n".join(line for line in example.splitlines() if not line.startswith("#"))) == []
 
 
+def test_compose_gives_every_role_settings_that_it_takes_and_lets_nobody_in_without_a_token(compose):
+    for name, service in of_ours(compose).items():
+        environ = filled_in(service["environment"], SECRETS_OF_COMPOSE)
+        unknown = [key for key in environ if not key.startswith(PREFIX) and key not in {*UNPREFIXED, "SSL_CERT_FILE"}]
+        assert unknown == [], name
+        settings = Settings.from_env(environ)
+        assert not settings.open_sessions, name
+        assert settings.partitions == 12, name
+
+
+def test_with_tls_nothing_speaks_in_the_clear_and_everybody_shows_a_password():
+    compose = WAYS["TLS"]
+    for name, service in of_ours(compose).items():
+        settings = Settings.from_env(filled_in(service["environment"], SECRETS_OF_COMPOSE))
+        assert settings.tls_certificate, name
+        assert (settings.kafka_security_protocol, settings.kafka_ca) == (
+            "SASL_SSL",
+            settings.tls_certificate[:-10] + "ca.pem",
+        )
+        assert settings.redis_url.startswith("rediss://affectstream:"), name
+        assert settings.clickhouse_dsn.startswith("clickhouses://affectstream:"), name
+        assert settings.schema_registry_url == "", name
+        assert all(
+            url.startswith("https://")
+            for url in (settings.public_ingest_url, settings.public_egress_url, settings.public_analytics_url)
+        )
+        mounted = {volume.split(":")[1] for volume in service["volumes"]}
+        assert {settings.tls_certificate, settings.tls_key, settings.kafka_ca} <= mounted, name
+    published = {name for name, service in compose["services"].items() if service.get("ports")}
+    assert published == {"ingest", "haproxy", "analytics", "grafana"}
+    assert compose["services"]["grafana"]["environment"]["GF_SERVER_PROTOCOL"] == "https"
+    assert "ssl crt" in compose["services"]["haproxy"]["environment"]["BIND_OPTIONS"]
+    assert compose["services"]["schema-registry"]["profiles"]
+
+
+def test_no_image_gets_the_secrets_of_the_machine_that_builds_it():
+    left_out = (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert {"infra/.env", "infra/tls"} <= set(left_out)
+
+
 def test_compose_and_haproxy_agree_on_the_number_of_partitions():
-    services = compose()["services"]
+    services = read()["services"]
     assert (
         services["haproxy"]["environment"]["PARTITIONS"]
         == services["egress-1"]["environment"]["AFFECTSTREAM_PARTITIONS"]
@@ -190,7 +247,13 @@ def tool(name):
 
 
 CHART = INFRA / "helm" / "affectstream"
-SECRETS = ("--set", f"secrets.tokenKey={'x' * 32}", "--set", "secrets.clickhouseDsn=clickhouse://u:p@c:8123/a")
+# The version that the schemas are of: helm, built as a Go module is, takes a cluster that is not there for one of 1.20.
+(VERSION,) = re.findall(r'^VERSION: Final = "v(.+)"$', (INFRA / "helm" / "schemas.py").read_text(), re.MULTILINE)
+KUBERNETES = ("--kube-version", VERSION)
+SECRETS = (
+    "--set", f"secrets.tokenKey={'x' * 32}", "--set", "secrets.clickhouseDsn=clickhouse://u:p@c:8123/a", "--set",
+    "secrets.redisUrl=redis://r:6379/0",
+)  # fmt: skip
 VARIANTS = {
     "defaults": SECRETS,
     "as small as it goes": (
@@ -203,12 +266,16 @@ VARIANTS = {
         "--set", "env.AFFECTSTREAM_TRACE_ENDPOINT=http://c:4318/v1/traces", "--set", "fusion.storageClass=fast",
         "--set", "image.pullSecrets[0].name=pull", "--set", "fusion.replicas=5",
     ),
+    "TLS and users": (
+        *SECRETS, "--set", "kafka.security.protocol=SASL_SSL", "--set", "tls.secret=certificate", "--set",
+        "trust.secret=authority", "--set", "secrets.kafkaUsername=u", "--set", "secrets.kafkaPassword=p",
+    ),
 }  # fmt: skip
 
 
 def rendered(variant):
     answer = subprocess.run(
-        [tool("helm"), "template", "demo", str(CHART), "-n", "affect", *VARIANTS[variant]],
+        [tool("helm"), "template", "demo", str(CHART), "-n", "affect", *KUBERNETES, *VARIANTS[variant]],
         text=True, capture_output=True, check=False, env={**os.environ, "HELM_CACHE_HOME": "/tmp"},
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
@@ -217,7 +284,10 @@ def rendered(variant):
 
 def test_the_chart_has_nothing_that_helm_would_warn_of():
     answer = subprocess.run(
-        [tool("helm"), "lint", "--strict", str(CHART), *SECRETS], text=True, capture_output=True, check=False
+        [tool("helm"), "lint", "--strict", str(CHART), *KUBERNETES, *SECRETS],
+        text=True,
+        capture_output=True,
+        check=False,
     )
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
@@ -303,3 +373,77 @@ def test_the_chart_carries_the_configuration_that_is_tested_with_haproxy():
     for name in ("haproxy.cfg", "partition.lua"):
         assert data[name].strip() == (INFRA / "haproxy" / name).read_text(encoding="utf-8").strip()
     assert Path(CHART / "haproxy").resolve() == (INFRA / "haproxy").resolve()
+
+
+def containers(variant):
+    """Every container of the chart by its own name, with the environment and ConfigMap that it is given."""
+    made = [each for each in yaml.safe_load_all(rendered(variant)) if each]
+    settings = {each["metadata"]["name"]: each["data"] for each in made if each["kind"] == "ConfigMap"}
+    for each in made:
+        if each["kind"] in {"Deployment", "StatefulSet", "Job"}:
+            for container in each["spec"]["template"]["spec"]["containers"]:
+                environ = {}
+                for source in container.get("envFrom", []):
+                    environ |= settings[source["configMapRef"]["name"]]
+                environ |= {
+                    each["name"]: each.get("value", "x" * 32 if "KEY" in each["name"] else "given")
+                    for each in container.get("env", [])
+                }
+                yield container, environ, each["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_chart_gives_every_role_settings_that_it_takes_and_lets_nobody_in_without_a_token(variant):
+    for container, environ, _ in containers(variant):
+        if container["name"] != "haproxy":
+            settings = Settings.from_env(environ)
+            assert not settings.open_sessions, container["name"]
+            assert settings.partitions == 12, container["name"]
+
+
+def test_with_tls_every_pod_has_the_files_that_its_settings_name_and_is_asked_over_tls():
+    for container, environ, pod in containers("TLS and users"):
+        secrets = {
+            volume["name"]: {
+                item["path"] for item in volume["secret"].get("items", [{"path": "tls.crt"}, {"path": "tls.key"}])
+            }
+            for volume in pod["volumes"]
+            if "secret" in volume
+        }
+        files = {
+            f"{mount['mountPath']}/{file}"
+            for mount in container["volumeMounts"]
+            for file in secrets.get(mount["name"], ())
+        }
+        if container["name"] == "haproxy":
+            assert files == {f"/etc/affectstream-tls/{name}" for name in ("tls.crt", "tls.crt.key", "ca.crt")}
+            assert "ssl crt /etc/affectstream-tls/tls.crt" in environ["BIND_OPTIONS"]
+            continue
+        settings = Settings.from_env(environ)
+        assert {settings.tls_certificate, settings.tls_key, settings.kafka_ca} <= files, container["name"]
+        assert (settings.kafka_security_protocol, settings.kafka_username) == ("SASL_SSL", "given")
+        for probe in ("startupProbe", "livenessProbe"):
+            assert container["name"] == "topics" or container[probe]["httpGet"]["scheme"] == "HTTPS"
+    made = [each for each in yaml.safe_load_all(rendered("TLS and users")) if each]
+    (asked,) = [each for each in made if each["kind"] == "TriggerAuthentication"]
+    kafka = [
+        t for each in made if each["kind"] == "ScaledObject" for t in each["spec"]["triggers"] if t["type"] == "kafka"
+    ]
+    assert {(t["authenticationRef"]["name"], t["metadata"]["sasl"], t["metadata"]["tls"]) for t in kafka} == {
+        (asked["metadata"]["name"], "scram_sha512", "enable")
+    }
+    (haproxy,) = [
+        each["data"] for each in made if each["metadata"]["name"] == "demo-haproxy" and each["kind"] == "ConfigMap"
+    ]
+    assert "ssl verify required ca-file /etc/affectstream-tls/ca.crt verifyhost affectstream" in haproxy["servers.cfg"]
+
+
+def test_the_chart_refuses_several_edges_that_share_nothing():
+    answer = subprocess.run(
+        [tool("helm"), "template", "demo", str(CHART), *KUBERNETES, *SECRETS[:4]],
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert answer.returncode != 0
+    assert "secrets.redisUrl" in answer.stderr

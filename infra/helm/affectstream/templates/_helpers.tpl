@@ -9,14 +9,17 @@ app.kubernetes.io/component: {{ .component }}
 {{- define "affectstream.secret" -}}{{ .Values.secrets.existing | default (printf "%s-secrets" (include "affectstream.name" .)) }}{{- end }}
 
 {{- define "affectstream.image" -}}
-{{- .root.Values.image.registry }}affectstream-{{ .family }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
+{{- .root.Values.image.registry }}affectstream-{{ .family }}:{{ .tag | default .root.Values.image.tag | default .root.Chart.AppVersion }}
 {{- end }}
 
 {{- define "affectstream.podAnnotations" -}}
 prometheus.io/scrape: "true"
 prometheus.io/port: "9100"
+prometheus.io/scheme: {{ include "affectstream.scheme" . }}
 {{- with .Values.mesh.annotations }}
-{{ toYaml . }}
+{{- range $name, $value := . }}
+{{ $name }}: {{ $value | quote }}
+{{- end }}
 traffic.sidecar.istio.io/excludeOutboundPorts: {{ $.Values.mesh.excludeOutboundPorts | quote }}
 config.linkerd.io/skip-outbound-ports: {{ $.Values.mesh.excludeOutboundPorts | quote }}
 {{- end }}
@@ -36,6 +39,27 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
+{{- define "affectstream.scheme" -}}{{ ternary "https" "http" (ne .Values.tls.secret "") }}{{- end }}
+
+{{/* Certificates, where the settings say that they are. */}}
+{{- define "affectstream.certificateMounts" -}}
+{{- if .Values.tls.secret }}
+- {name: tls, mountPath: /etc/affectstream/tls, readOnly: true}
+{{- end }}
+{{- if .Values.trust.secret }}
+- {name: trust, mountPath: /etc/affectstream/trust, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "affectstream.certificateVolumes" -}}
+{{- with .Values.tls.secret }}
+- {name: tls, secret: {secretName: {{ . }}, defaultMode: 0440}}
+{{- end }}
+{{- with .Values.trust.secret }}
+- {name: trust, secret: {secretName: {{ . }}, defaultMode: 0444, items: [{key: ca.crt, path: ca.crt}]}}
+{{- end }}
+{{- end }}
+
 {{/* Settings of every role: the ConfigMap, the secrets, and what tells replicas apart. */}}
 {{- define "affectstream.env" -}}
 envFrom:
@@ -50,6 +74,12 @@ env:
   # What edges share of sessions; without it run one ingest replica only.
   - name: REDIS_URL
     valueFrom: {secretKeyRef: {name: {{ include "affectstream.secret" .root }}, key: redis-url, optional: true}}
+  {{- if hasPrefix "SASL" .root.Values.kafka.security.protocol }}
+  - name: AFFECTSTREAM_KAFKA_USERNAME
+    valueFrom: {secretKeyRef: {name: {{ include "affectstream.secret" .root }}, key: kafka-username}}
+  - name: AFFECTSTREAM_KAFKA_PASSWORD
+    valueFrom: {secretKeyRef: {name: {{ include "affectstream.secret" .root }}, key: kafka-password}}
+  {{- end }}
   {{- range $name, $value := .env }}
   - {name: {{ $name }}, value: {{ $value | quote }}}
   {{- end }}
@@ -57,7 +87,7 @@ env:
 
 {{- define "affectstream.probes" -}}
 startupProbe:
-  httpGet: {path: /metrics, port: metrics}
+  httpGet: {path: /metrics, port: metrics, scheme: {{ include "affectstream.scheme" . | upper }}}
   periodSeconds: 2
   failureThreshold: 60
 readinessProbe:
@@ -66,7 +96,7 @@ readinessProbe:
   timeoutSeconds: 4
 livenessProbe:
   # Alive is answering: a role that waits for Kafka is not helped by being killed.
-  httpGet: {path: /metrics, port: metrics}
+  httpGet: {path: /metrics, port: metrics, scheme: {{ include "affectstream.scheme" . | upper }}}
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 6

@@ -26,7 +26,7 @@ from rich.table import Table
 
 from dataflows import attention_trial
 from inference_workers import models
-from inference_workers.engines.embedded_speech import EmbeddedSpeech
+from inference_workers.engines import choice
 from inference_workers.engines.protocols import FaceEngine, FaceInput, SpeechEngine
 from inference_workers.engines.silero_vad import SileroVad
 from inference_workers.evaluation import hearing, labelled_faces
@@ -247,7 +247,7 @@ def _engines(
     settings: Settings, clips: Sequence[corpus.Clip], everything: Sequence[corpus.Clip], progress: Progress
 ) -> Sequence[SpeechEngine]:
     """For each clip an engine whose model never heard its speaker: the shipped one, or one that is trained here."""
-    shipped = EmbeddedSpeech(models.locate(settings, "speech_emotion"))
+    shipped = choice.embedded(settings)
     heard = [clip for clip in everything if emotions.was_heard(clip)]
     if not heard:
         return [shipped] * len(clips)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inference_workers import models
-from inference_workers.engines.embedded_speech import EmbeddedSpeech
+from inference_workers.engines import choice
 from inference_workers.engines.protocols import VisemeEngine
 from inference_workers.engines.silero_vad import SileroVad
 from inference_workers.engines.viseme_network import VisemeNetwork
@@ -35,7 +35,7 @@ def evaluate_emotion(
     settings: Settings, folders: Sequence[Path], leave_one_out: bool, console: Console, progress: Progress
 ) -> dict[str, Any]:
     """Tables of every corpus on ``console``; returns what ``--json`` prints, of strangers if there are any."""
-    engine = EmbeddedSpeech(models.locate(settings, "speech_emotion"))
+    engine = choice.embedded(settings)
     nameable = [name for name in emotion.CLASSES if name != corpus.UNKNOWN]
     parts, unheard = [], []
     for folder in folders:

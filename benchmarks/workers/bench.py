@@ -17,7 +17,7 @@ from benchmarks.workers.peers import PeerRate, mediapipe_rate
 from benchmarks.workers.speech import SpeechCost, cost_of
 from cli import sample
 from inference_workers import face_engines, models
-from inference_workers.engines.embedded_speech import EmbeddedSpeech
+from inference_workers.engines import choice
 from inference_workers.engines.silero_vad import SileroVad
 from inference_workers.engines.viseme_network import VisemeNetwork
 from inference_workers.speech.processor import SpeechProcessor
@@ -107,7 +107,7 @@ def _speech(settings: Settings) -> tuple[Callable[[], SpeechProcessor], str]:
     """What makes a processor with the default engines, and their name."""
     detector = SileroVad(models.locate(settings, "silero_vad"))
     visemes = VisemeNetwork(models.locate(settings, "viseme"))
-    engine = EmbeddedSpeech(models.locate(settings, "speech_emotion"))
+    engine = choice.embedded(settings)
     for each in (detector, visemes, engine):
         each.warm_up()
     return lambda: SpeechProcessor(engine, detector, visemes, Metrics("speech-worker")), engine.source

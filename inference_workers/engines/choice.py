@@ -44,7 +44,7 @@ def speech_engine(settings: Settings, clock: Clock, metrics: Metrics) -> SpeechE
     if settings.speech_engine != "embedded":
         budget_s = settings.speech_timeout_ms / 1e3
         engine = FallbackSpeech(
-            engine, _embedded(settings), clock, metrics, budget_s=budget_s,
+            engine, embedded(settings), clock, metrics, budget_s=budget_s,
             on_stuck=crash if settings.speech_engine in IN_PROCESS else do_nothing,
         )  # fmt: skip
     engine.warm_up()
@@ -61,12 +61,14 @@ def module_of(name: str) -> Any:
     return extras.module_of(f"speech engine {name}", *NEEDS[name])
 
 
-def _embedded(settings: Settings) -> SpeechEngine:
+def embedded(settings: Settings) -> SpeechEngine:
+    """The default engine; raises PrerequisiteError, ModelError."""
     # These load ONNX Runtime.
     from inference_workers.engines.embedded_speech import EmbeddedSpeech  # noqa: PLC0415
     from inference_workers.engines.onnx_sessions import Execution  # noqa: PLC0415
 
-    return EmbeddedSpeech(models.locate(settings, "speech_emotion"), Execution.from_settings(settings))
+    quiet, in_noise = (models.locate(settings, name) for name in ("speech_emotion", "speech_emotion_noise"))
+    return EmbeddedSpeech(quiet, in_noise, execution=Execution.from_settings(settings))
 
 
 def _sensevoice(settings: Settings) -> SpeechEngine:
@@ -109,7 +111,7 @@ def _kserve(settings: Settings) -> SpeechEngine:
 
 
 MAKERS: Final[dict[str, Callable[[Settings], SpeechEngine]]] = {
-    "embedded": _embedded,
+    "embedded": embedded,
     "sensevoice": _sensevoice,
     "sensevoice-onnx": _sensevoice_onnx,
     "remote": _remote,

@@ -26,10 +26,14 @@ def best_temperature(logits: Array, labels: Labels) -> float:
 
 def calibration_error(probabilities: Array, labels: Labels, bins: int = 15) -> float:
     """Expected calibration error: mean gap between confidence and accuracy over equal bins of confidence."""
-    top, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    place = np.minimum((top * bins).astype(int), bins - 1)
+    return confidence_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels, bins)
+
+
+def confidence_error(confidence: Array, right: NDArray[np.bool_], bins: int = 15) -> float:
+    """The same of answers that are right or not, and how sure each was (0..1)."""
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
     gaps = [
-        abs(float(top[place == b].mean()) - float(right[place == b].mean())) * float((place == b).mean())
+        abs(float(confidence[place == b].mean()) - float(right[place == b].mean())) * float((place == b).mean())
         for b in range(bins)
         if (place == b).any()
     ]

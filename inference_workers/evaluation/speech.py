@@ -13,8 +13,8 @@ from inference_workers.engines.protocols import SpeechEmotion, SpeechEngine
 from inference_workers.evaluation.calibration import best_temperature
 from inference_workers.evaluation.scores import Scores
 from inference_workers.speech import emotion
-from inference_workers.speech.features import SAMPLE_RATE_HZ, VOICED_SHARE, emotion_features, voiced_fraction
-from inference_workers.training import corpus, speech_emotion
+from inference_workers.speech.features import SAMPLE_RATE_HZ, analysed, voiced_fraction
+from inference_workers.training import corpus, speech_emotion, speech_noise
 from inference_workers.training.corpus import Clip
 from inference_workers.training.perceptron import softmax
 from schemas.vocabulary import EMOTIONS
@@ -26,7 +26,7 @@ VOICED_AT_LEAST: Final = 0.15
 TRAINED_ON: Final = frozenset({"03", "08", "09", "10", "11", "12", "13", "14"})
 """Speakers of EMO-DB that the shipped model was trained on: see ``weights/speech_emotion.md``."""
 
-VARIATIONS: Final = 5
+VARIATIONS: Final = speech_emotion.VARIATIONS
 SEED: Final = 0
 """With which the shipped model was trained."""
 
@@ -72,35 +72,50 @@ def answers(engine: SpeechEngine, clips: Sequence[Clip], progress: Callable[[str
 
 
 class TrainedHere:
-    """The embedded engine's features with a model that was trained in this process; see ``SpeechEngine``."""
+    """The embedded engine with models that were trained in this process; see ``SpeechEngine``."""
 
     source: Final = "embedded-speech@0"
     max_batch: Final = 32
 
-    def __init__(self, model: speech_emotion.Model) -> None:
+    def __init__(self, model: speech_emotion.Model, in_noise: speech_emotion.Model) -> None:
         self._model = model
+        self._in_noise = in_noise
 
     def warm_up(self) -> None:
         """Nothing to warm."""
 
     def infer(self, windows: Sequence[NDArray[np.float32]]) -> Sequence[SpeechEmotion]:
-        features = np.stack([emotion_features(window) for window in windows]).astype(np.float64)
-        probabilities = softmax(self._model.logits(features)).tolist()
-        return [answer_of(tuple(row), float(f[VOICED_SHARE])) for row, f in zip(probabilities, features, strict=True)]
+        heard = [analysed(window) for window in windows]
+        features = np.stack([each.features for each in heard]).astype(np.float64)
+        quiet = np.array([emotion.quietness(each.audibility_db) for each in heard])
+        share = quiet[:, None]
+        both = share * softmax(self._model.logits(features)) + (1.0 - share) * softmax(self._in_noise.logits(features))
+        answers = zip(both.tolist(), heard, quiet.tolist(), strict=True)
+        return [answer_of(tuple(row), each.voiced, share) for row, each, share in answers]
 
 
 def without_each(
     clips: Sequence[Clip], progress: Callable[[str], None], *, folds: int | None = None, variations: int = VARIATIONS
 ) -> Mapping[str, SpeechEngine]:
-    """For each speaker an engine whose model never heard them, by the recipe of the shipped one.
+    """For each speaker an engine whose models never heard them, by the recipes of the shipped ones.
 
-    ``folds``: so many groups of speakers are left out together; default: each alone. The temperature is that of all the
-    answers together, as when the shipped model is trained.
+    ``folds``: so many groups of speakers are left out together; default: each alone. ``variations``: of each clip;
+    those in noise are more in proportion. Temperatures are those of all the answers together, as of the shipped models.
     """
     speakers = sorted({clip.speaker for clip in clips})
     groups = [group.tolist() for group in np.array_split(np.array(speakers), folds or len(speakers)) if len(group)]
     progress(f"features of {len(clips)} clips and {variations} variations of each")
-    windows = speech_emotion.cut(clips, variations, SEED)
+    quiet = _trained(speech_emotion.cut(clips, variations, SEED), groups, progress)
+    in_noise = round(variations * speech_noise.VARIATIONS / speech_emotion.VARIATIONS)
+    progress(f"features of {in_noise} variations in noise")
+    noisy = _trained(speech_emotion.cut(clips, in_noise, SEED, noisy=True), groups, progress)
+    return {name: TrainedHere(model, noisy[name]) for name, model in quiet.items()}
+
+
+def _trained(
+    windows: speech_emotion.Windows, groups: Sequence[Sequence[str]], progress: Callable[[str], None]
+) -> Mapping[str, speech_emotion.Model]:
+    """For each speaker a model that never heard anybody of their group."""
     trained: dict[str, speech_emotion.Model] = {}
     logits = np.zeros((len(windows.labels), len(emotion.CLASSES)))
     for group in groups:
@@ -110,7 +125,7 @@ def without_each(
         logits[apart] = model.logits(windows.features[apart])
         trained.update(dict.fromkeys(group, model))
     temperature = best_temperature(logits, windows.labels)
-    return {name: TrainedHere(replace(model, temperature=temperature)) for name, model in trained.items()}
+    return {name: replace(model, temperature=temperature) for name, model in trained.items()}
 
 
 def left_out(

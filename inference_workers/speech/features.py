@@ -6,13 +6,17 @@ long enough for two periods of the lowest voice.
 :func:`emotion_features` gives one vector for a window of speech. What it holds follows the minimalistic parameter set
 for voice research (Eyben et al., "The Geneva Minimalistic Acoustic Parameter Set (GeMAPS)", IEEE TAC 7(2), 2016):
 pitch, loudness dynamics, spectral balance and cepstra, as statistics over the window. The window is first brought to
-one loudness, so that a microphone's gain says nothing about its owner.
+one loudness, so that a microphone's gain says nothing about its owner. :func:`analysed` also tells how far the voice
+stands above noise, which is no feature: it says which network is to answer.
 """
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from inference_workers.speech.audibility import audibility_db
 
 Array = NDArray[np.float64]
 Samples = NDArray[np.floating[Any]]
@@ -179,8 +183,28 @@ def _at_one_loudness(samples: Samples) -> Array:
     return scaled
 
 
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """A window as the emotion model hears it."""
+
+    features: NDArray[np.float32]
+    """As of :func:`emotion_features`."""
+    audibility_db: float
+    """How far the voice stands above noise: see :mod:`inference_workers.speech.audibility`."""
+
+    @property
+    def voiced(self) -> float:
+        """Share of frames with a pitch, 0..1."""
+        return float(self.features[VOICED_SHARE])
+
+
 def emotion_features(samples: Samples) -> NDArray[np.float32]:
     """The feature vector (FEATURES) of a window of at least 0.25 s; every value is finite, whatever the samples."""
+    return analysed(samples).features
+
+
+def analysed(samples: Samples) -> Analysed:
+    """The same, and how far the voice stands above noise."""
     scaled = _at_one_loudness(samples)
     power = power_spectrum(frames(scaled))
     mel = log_mel(power)
@@ -199,7 +223,7 @@ def emotion_features(samples: Samples) -> NDArray[np.float32]:
     values += _pitch_values(f0[:paired], strength[:paired], voiced)
     values += _level_values(level, active)
     values += _balance_values(power, active, voiced, paired)
-    return np.asarray(values, dtype=np.float32)
+    return Analysed(np.asarray(values, dtype=np.float32), audibility_db(np.exp(mel), strength))
 
 
 def _pitch_values(f0: Array, strength: Array, voiced: NDArray[np.bool_]) -> list[float]:

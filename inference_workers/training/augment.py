@@ -1,5 +1,6 @@
 """Variations of a recording that do not change what is felt: voice, room, microphone, noise."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -11,18 +12,39 @@ from inference_workers.speech.features import SAMPLE_RATE_HZ
 Samples = NDArray[np.float32]
 
 SPEEDS_PERCENT: Final = (91, 94, 97, 100, 103, 106, 109)
+QUIET_DB: Final = (12.0, 45.0)
+NOISY_DB: Final = (-5.0, 12.0)
+"""Signal-to-noise ratios of variations: of most, and of those in which noise is more than a little."""
+NOISY_SHARE: Final = 0.4
 
 
 def vary(samples: Samples, random: np.random.Generator) -> Samples:
     """One random variation: speed with pitch, a small room, a microphone's tilt, coloured noise, gain."""
+    varied = _elsewhere(samples, random)
+    noisy = with_noise(varied, snr_db=float(random.uniform(*QUIET_DB)), random=random)
+    return _at_some_level(noisy, random=random)[0]
+
+
+def vary_in_noise(samples: Samples, random: np.random.Generator) -> tuple[Samples, Samples]:
+    """The same with a lot of noise in a share of them (:data:`NOISY_SHARE`); and the voice alone, where it is in it."""
+    varied = _elsewhere(samples, random)
+    range_db = NOISY_DB if random.random() < NOISY_SHARE else QUIET_DB
+    noisy = with_noise(varied, snr_db=float(random.uniform(*range_db)), random=random)
+    heard, voice = _at_some_level(noisy, varied, random=random)
+    return heard, voice
+
+
+def _elsewhere(samples: Samples, random: np.random.Generator) -> NDArray[np.float64]:
     speed = int(random.choice(SPEEDS_PERCENT))
     varied = resample_poly(samples, 100, speed) if speed != 100 else samples.astype(np.float64)
     if random.random() < 0.5:
         varied = in_a_room(varied, reverberation_s=float(random.uniform(0.08, 0.4)), random=random)
-    varied = tilted(varied, decibel=float(random.uniform(-5.0, 5.0)))
-    varied = with_noise(varied, snr_db=float(random.uniform(12.0, 45.0)), random=random)
-    louder: Samples = (varied * 10.0 ** (random.uniform(-15.0, 5.0) / 20.0)).clip(-1.0, 1.0).astype(np.float32)
-    return louder
+    return tilted(varied, decibel=float(random.uniform(-5.0, 5.0)))
+
+
+def _at_some_level(*sounds: NDArray[np.float64], random: np.random.Generator) -> Sequence[Samples]:
+    gain = 10.0 ** (random.uniform(-15.0, 5.0) / 20.0)
+    return [(sound * gain).clip(-1.0, 1.0).astype(np.float32) for sound in sounds]
 
 
 def in_a_room(samples: NDArray[np.float64], reverberation_s: float, random: np.random.Generator) -> NDArray[np.float64]:

@@ -36,6 +36,7 @@ VOICED_AT_LEAST: Final = 0.15
 """Windows with less voice than that are left out: at run time they get no answer either."""
 RECIPE: Final = Recipe(hidden=128, epochs=20, rate=1e-3, decay=0.3, input_dropout=0.2, hidden_dropout=0.5)
 MEMBERS: Final = 4
+VARIATIONS: Final = 5
 OUT: Final = Path(__file__).parent.parent / "weights" / "speech_emotion.onnx"
 
 
@@ -73,20 +74,23 @@ class Model:
         return result
 
 
-def cut(clips: Sequence[corpus.Clip], variations: int, seed: int) -> Windows:
-    """The windows of every clip and of ``variations`` random variations of it."""
+def cut(clips: Sequence[corpus.Clip], variations: int, seed: int, *, noisy: bool = False) -> Windows:
+    """The windows of every clip and of ``variations`` random variations of it, many of them in noise if ``noisy``."""
     rows: list[tuple[NDArray[np.float32], int, int, int, str]] = []
     for index, clip in enumerate(clips):
         samples = corpus.load(clip.path)
         random = np.random.default_rng([seed, index])
         label = (*emotion.CLASSES, "surprise").index(clip.label)
         for variation in range(variations + 1):
-            version = augment.vary(samples, random) if variation else samples
-            version = np.pad(version, (0, max(0, WINDOW - len(version))))
+            if variation and noisy:  # noise hides the pitch of a voice, which is there all the same
+                version, voice = augment.vary_in_noise(samples, random)
+            else:
+                version = voice = augment.vary(samples, random) if variation else samples
+            version, voice = (np.pad(each, (0, max(0, WINDOW - len(each)))) for each in (version, voice))
             for start in range(0, len(version) - WINDOW + 1, STEP):
-                window = version[start : start + WINDOW]
-                if voiced_fraction(window) >= VOICED_AT_LEAST:
-                    rows.append((emotion_features(window), label, index, variation, clip.speaker))
+                part = slice(start, start + WINDOW)
+                if voiced_fraction(voice[part]) >= VOICED_AT_LEAST:
+                    rows.append((emotion_features(version[part]), label, index, variation, clip.speaker))
         if index % 50 == 49:
             say(f"  {index + 1} of {len(clips)} clips")
     features, labels, indices, variants, speakers = zip(*rows, strict=True)
@@ -184,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=OUT, help="ONNX file to write")
     parser.add_argument("--evaluate", type=Path, action="append", default=[], help="another corpus: answered only")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--variations", type=int, default=5, help="random variations of each clip")
+    parser.add_argument("--variations", type=int, default=VARIATIONS, help="random variations of each clip")
     options = parser.parse_args(arguments)
     # Looked for first: nobody should learn after minutes of training that the result cannot be written.
     try:

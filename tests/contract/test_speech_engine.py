@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from inference_workers import models
-from inference_workers.engines.embedded_speech import EmbeddedSpeech
+from inference_workers.engines import choice
 from inference_workers.engines.protocols import SpeechEngine, VisemeEngine
 from inference_workers.engines.silero_vad import SileroVad
 from inference_workers.engines.viseme_network import VisemeNetwork
@@ -24,7 +24,7 @@ def engine(request) -> SpeechEngine:
     if request.param == "fake":
         return FakeSpeechEngine()
     with required():
-        return EmbeddedSpeech(models.locate(Settings(cache_dir=cache_dir()), "speech_emotion"))
+        return choice.embedded(Settings(cache_dir=cache_dir()))
 
 
 @pytest.fixture(params=["silero", "fake"])

@@ -23,7 +23,14 @@ RAVDESS = Path(__file__).resolve().parents[3] / "shared" / "data" / "ravdess"
 def _models(monkeypatch):
     monkeypatch.setenv("AFFECTSTREAM_CACHE_DIR", str(cache_dir()))
     with required():
-        for name in ("silero_vad", "speech_emotion", "viseme", "face_landmarker", "face_emotion"):
+        for name in (
+            "silero_vad",
+            "speech_emotion",
+            "speech_emotion_noise",
+            "viseme",
+            "face_landmarker",
+            "face_emotion",
+        ):
             models.locate(Settings(cache_dir=cache_dir()), name)
 
 

@@ -34,7 +34,7 @@ ANOTHER = "another goes on without them"
 @pytest.fixture(scope="module", autouse=True)
 def _models() -> None:
     with required():
-        for name in ("speech_emotion", "face_landmarker", "face_emotion"):
+        for name in ("speech_emotion", "speech_emotion_noise", "face_landmarker", "face_emotion"):
             models.locate(Settings(cache_dir=cache_dir()), name)
 
 
@@ -69,7 +69,7 @@ def test_a_speech_engine_that_hangs_or_crashes_is_replaced_and_nothing_is_lost(s
         )
         assert worker.pid == pid
         eventually(worker.ready, what="it holds its partitions", deadline_s=30)
-        assert 'affectstream_engine_replaced_total{engine="embedded-speech@1"}' in worker.metrics()
+        assert 'affectstream_engine_replaced_total{engine="embedded-speech@2"}' in worker.metrics()
         said = worker.log()
         replaced = said.count(ANOTHER)
         assert SAID[fate] in said

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from inference_workers import models
-from inference_workers.engines.embedded_speech import EmbeddedSpeech
+from inference_workers.engines import choice
 from inference_workers.engines.remote_speech import RemoteEngineError, RemoteSpeech
 from inference_workers.speech_contract import ANSWER_BYTES, PATH, REQUEST_BYTES
 from runtime.errors import SettingsError
@@ -76,7 +76,7 @@ class Server:
 @contextmanager
 def serving(tmp_path, token=""):
     with required():
-        models.locate(Settings(cache_dir=cache_dir()), "speech_emotion")
+        models.locate(Settings(cache_dir=cache_dir()), "speech_emotion_noise")
     server = Server(tmp_path, token)
     try:
         server.start()
@@ -101,7 +101,7 @@ def server(tmp_path_factory):
 
 
 def test_a_remote_engine_says_what_the_engine_there_says(server):
-    embedded = EmbeddedSpeech(models.locate(Settings(cache_dir=cache_dir()), "speech_emotion"))
+    embedded = choice.embedded(Settings(cache_dir=cache_dir()))
     # What comes from a microphone is 16 bits wide: so nothing is lost on the way.
     windows = [np.rint(window * 32_768).astype(np.float32) / np.float32(32_768) for window in WINDOWS]
     with remote(server.url, token="open sesame") as engine:
@@ -112,7 +112,7 @@ def test_a_remote_engine_says_what_the_engine_there_says(server):
         np.testing.assert_allclose(far.scores, near.scores, atol=1e-6)
         assert far.confidence == pytest.approx(near.confidence, abs=1e-6)
         assert far.valence == pytest.approx(near.valence, abs=1e-6)
-        assert far.source == "remote:embedded-speech@1"
+        assert far.source == "remote:embedded-speech@2"
         assert not far.degraded
 
 
@@ -124,7 +124,7 @@ def test_without_its_token_the_server_answers_nobody(server):
 def test_the_server_refuses_what_is_no_question(server):
     headers = {"authorization": "Bearer open sesame"}
     with httpx.Client(base_url=server.url, headers=headers, timeout=10) as client:
-        assert client.get("/healthz").json() == {"engine": "embedded-speech@1"}
+        assert client.get("/healthz").json() == {"engine": "embedded-speech@2"}
         answer = client.post(PATH, content=b"{")
         assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
         answer = client.post(PATH, json={"windows": ["AAAA"]})
@@ -261,24 +261,24 @@ def test_a_worker_goes_on_while_its_server_is_frozen_or_dead_and_goes_back(setti
                 )  # a machine that is busy answers late, and is probed ever more rarely
                 return max(each.sequence for each in signals.records)
 
-            last = answered_by("remote:embedded-speech@1", 0)
+            last = answered_by("remote:embedded-speech@2", 0)
             server.freeze()
-            last = answered_by("embedded-speech@1", last)
+            last = answered_by("embedded-speech@2", last)
             assert "affectstream_engine_degraded" in worker.metrics()
             server.thaw()
-            last = answered_by("remote:embedded-speech@1", last)
+            last = answered_by("remote:embedded-speech@2", last)
             server.kill()
-            last = answered_by("embedded-speech@1", last)
+            last = answered_by("embedded-speech@2", last)
             server.start()
-            answered_by("remote:embedded-speech@1", last)
+            answered_by("remote:embedded-speech@2", last)
             sent = microphones.sent
         found = signals.records
     assert sent > 0
     for each in found:
-        assert each.payload.degraded == (each.source == "embedded-speech@1"), each
+        assert each.payload.degraded == (each.source == "embedded-speech@2"), each
         # No window was lost: in speech, the emotion that a hop carries is never older than the next window.
         assert each.payload.emotion_confidence == 0.0 or each.payload.emotion_age_ms <= 540.0
     for session in ("ann", "ben"):
         numbers = [each.sequence for each in found if each.session_id == session]
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "a hop is missing"
-    assert {each.source for each in found} == {"remote@1", "remote:embedded-speech@1", "embedded-speech@1"}
+    assert {each.source for each in found} == {"remote@1", "remote:embedded-speech@2", "embedded-speech@2"}

@@ -30,7 +30,7 @@ T0 = 1_800_000_000_013_000
 @pytest.fixture(scope="module", autouse=True)
 def _models() -> None:
     with required():
-        for name in ("silero_vad", "speech_emotion", "viseme"):
+        for name in ("silero_vad", "speech_emotion", "speech_emotion_noise", "viseme"):
             models.locate(Settings(cache_dir=cache_dir()), name)
 
 
@@ -76,7 +76,7 @@ def test_speech_becomes_a_signal_every_40_ms(settings):
         assert sum(payload.viseme_scores) == pytest.approx(1.0, abs=1e-5)
         assert sum(payload.emotion_scores) + payload.emotion_unknown in (0.0, pytest.approx(1.0, abs=1e-5))
         assert not payload.degraded
-    assert {record.source for record in found} == {"embedded-speech@1"}
+    assert {record.source for record in found} == {"embedded-speech@2"}
 
     def middle_s(record: Signal) -> float:
         return (record.captured_at_us - T0) / 1e6 - 0.02

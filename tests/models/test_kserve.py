@@ -6,10 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from inference_workers import models
-from inference_workers.engines import kserve
+from inference_workers.engines import choice, kserve
 from inference_workers.engines.choice import speech_engine
-from inference_workers.engines.embedded_speech import EmbeddedSpeech
 from inference_workers.engines.fallback import FallbackSpeech
 from inference_workers.engines.kserve import Address, KServeModel, KServeSpeech, ModelServerError
 from inference_workers.speech.failover import FIRST_PAUSE_US
@@ -172,7 +170,7 @@ def test_the_shared_memory_holds_the_batch():
 def test_the_embedded_engine_answers_while_the_server_is_frozen(tmp_path, scheme):
     server = ModelServer(tmp_path)
     clock = ManualClock()
-    embedded = EmbeddedSpeech(models.locate(Settings(cache_dir=cache_dir()), "speech_emotion"))
+    embedded = choice.embedded(Settings(cache_dir=cache_dir()))
     try:
         server.start()
         primary = KServeSpeech(server.url(scheme, "band_emotion"), timeout_s=3.0, labels=LABELS)
@@ -180,7 +178,7 @@ def test_the_embedded_engine_answers_while_the_server_is_frozen(tmp_path, scheme
         engine.warm_up()
         assert {(each.source, each.degraded) for each in engine.infer(WINDOWS)} == {("kserve:band_emotion@1", False)}
         server.freeze()
-        assert {(each.source, each.degraded) for each in engine.infer(WINDOWS)} == {("embedded-speech@1", True)}
+        assert {(each.source, each.degraded) for each in engine.infer(WINDOWS)} == {("embedded-speech@2", True)}
         # Thawed before it gives up, the server might still answer in time.
         assert engine._call.answers.exception(timeout=30)
         server.thaw()

@@ -18,7 +18,7 @@ def settings(**values):
 @pytest.fixture(autouse=True)
 def _model():
     with required():
-        models.locate(Settings(cache_dir=cache_dir()), "speech_emotion")
+        models.locate(Settings(cache_dir=cache_dir()), "speech_emotion_noise")
 
 
 def chosen(**values):

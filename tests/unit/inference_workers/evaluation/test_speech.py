@@ -73,5 +73,5 @@ def test_each_speaker_is_answered_by_a_model_without_them(tmp_path, monkeypatch)
 
     monkeypatch.setattr(speech_emotion, "fit", fit)
     answered = speech.left_out(clips, lambda _line: None, variations=0)
-    assert heard == [{"08"}, {"03"}]
+    assert heard == [{"08"}, {"03"}] * 2, "for quiet surroundings, and for noise"
     assert [each.answer for each in answered] == ["angry"] * 4

@@ -19,6 +19,17 @@ def test_a_variation_is_the_same_for_the_same_seed_and_another_for_another():
     assert np.abs(first).max() <= 1.0
 
 
+def test_some_variations_are_noisy_and_the_voice_in_them_is_given_too():
+    ratios = []
+    for seed in range(40):
+        heard, voice = augment.vary_in_noise(0.1 * SOUND.astype(np.float32), np.random.default_rng(seed))
+        assert heard.shape == voice.shape
+        ratios.append(10 * np.log10(np.mean(voice**2) / np.mean((heard - voice) ** 2)))
+    assert -6.0 < min(ratios) < 2.0
+    assert 0.2 < np.mean(np.array(ratios) < 12.0) < 0.6
+    assert max(ratios) > 30.0
+
+
 @pytest.mark.parametrize("snr_db", [10.0, 30.0])
 def test_noise_has_the_wanted_level(snr_db):
     noise = augment.with_noise(SOUND, snr_db, random()) - SOUND

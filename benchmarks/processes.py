@@ -120,6 +120,18 @@ class Candidate:
         except subprocess.TimeoutExpired as error:
             raise self.failure(f"did not end within {deadline_s:g} s") from error
 
+    def wait_until(
+        self, done: Callable[[], bool], *, meanwhile: Callable[[], object] = lambda: None, deadline_s: float = 120.0
+    ) -> None:
+        """Return once it is ``done``, however busy it is; CandidateError if it ends, or after the deadline."""
+        until_s = time.monotonic() + deadline_s
+        while not done():
+            self.require_running()
+            if time.monotonic() > until_s:
+                raise self.failure(f"was not ready after {deadline_s:g} s")
+            meanwhile()
+            time.sleep(0.1)
+
     def wait_for(self, ready: Callable[[], bool], *, deadline_s: float = 180.0) -> None:
         """Return once the program says that it is ready and has hardly used the processor for a second.
 

@@ -4,19 +4,22 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import numpy as np
+import numpy.typing as npt
 import psutil
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bench import Progress, machine, scratch
-from benchmarks.processes import CandidateError
+from benchmarks.fusion.contestants import ROOT
+from benchmarks.processes import Candidate, CandidateError, Program, environment
 from cli import sample
 from cli.deployment import Deployment
 from cli.planning.figures import Figures
@@ -29,17 +32,20 @@ from schemas.topics import topic_specs
 Kind = Literal["features", "media"]
 
 SETTLE_S: Final = 3.0
+WARM_S: Final = 3.0
+"""Of each load, before it is measured."""
+SPARE_S: Final = 1.0
+"""That media are sent for longer."""
 LEAST_FRAMES: Final = 0.9
 """With fewer of the frames that were due, a load was not carried, and its cost says nothing."""
 FRAMES_A_SECOND: Final = 30
-CONNECT_DEADLINE_S: Final = 60.0
 
 
 @dataclass(frozen=True)
 class Plan:
     """What is measured: sizes of the loads of each kind, seconds of each."""
 
-    features: tuple[int, ...] = (10, 20, 40)
+    features: tuple[int, ...] = (60, 90, 120)
     media: tuple[int, ...] = (1,)
     seconds: float = 12.0
 
@@ -71,14 +77,35 @@ class Results:
     machine: str
     at: datetime
 
+    def active(self) -> Mapping[str, float]:
+        """Cores that each role takes as soon as it has something to do, whatever comes then: least squares."""
+        return {role: max(0.0, fixed) for role, (fixed, _) in self._lines().items()}
+
     def cost(self, kind: Kind) -> Mapping[str, float]:
-        """CPU-seconds of one session and second by role: least squares through the idle point."""
+        """CPU-seconds of one session and second by role, besides that.
+
+        Media loads are too few sessions for a line of their own: they are laid through the idle point, which is dear.
+        """
+        if kind == "features":
+            return {role: max(0.0, each) for role, (_, each) in self._lines().items()}
         loads = [load for load in self.loads if load.kind == kind]
         squares = sum(load.sessions**2 for load in loads)
         return {
             role: max(0.0, sum((load.cores[role] - idle) * load.sessions for load in loads) / squares)
             for role, idle in self.idle_cores.items()
         }
+
+    def _lines(self) -> Mapping[str, tuple[float, float]]:
+        """By role: cores with no session, and for each, of the line through the loads of features."""
+        loads = [load for load in self.loads if load.kind == "features"]
+        sizes = np.array([load.sessions for load in loads], float)
+        if len(set(sizes.tolist())) < 2:
+            return {role: (idle, 0.0) for role, idle in self.idle_cores.items()}
+        lines = {}
+        for role in self.idle_cores:
+            each, fixed = np.polyfit(sizes, [load.cores[role] for load in loads], 1)
+            lines[role] = (float(fixed), float(each))
+        return lines
 
     def bytes_of(self, kind: Kind) -> Mapping[str, float]:
         """Bytes of one session and second by topic, of the largest load."""
@@ -94,6 +121,7 @@ class Results:
         kinds: list[Kind] = [kind for kind in ("features", "media") if any(load.kind == kind for load in self.loads)]
         return {
             "idle_cores": dict(self.idle_cores),
+            "active_cores": dict(self.active()),
             "cpu_s_a_session_second": {kind: dict(self.cost(kind)) for kind in kinds},
             "bytes_a_session_second": {kind: dict(self.bytes_of(kind)) for kind in kinds},
             "loads": [asdict(load) for load in self.loads],
@@ -111,7 +139,13 @@ def measure(
     models.pull(settings)
     played = sample.prepare(settings, progress)
     with scratch(settings) as folder:
-        deployment = Deployment(settings.model_copy(update={"data_dir": folder}), environ, port=0)
+        unlimited = {
+            "starts_per_s": 1e6,
+            "tenant_starts_per_s": 1e6,
+            "requests_per_s": 1e6,
+            "tenant_requests_per_s": 1e6,
+        }
+        deployment = Deployment(settings.model_copy(update={"data_dir": folder, **unlimited}), environ, port=0)
         deployment.start(progress)
         try:
             time.sleep(SETTLE_S)
@@ -127,31 +161,30 @@ def measure(
                 loads.append(_load(deployment, folder, kind, count, plan.seconds, played))
         finally:
             deployment.stop()
-    predicted = [sum(idle.values()) + predicted_cores(figures, {load.kind: load.sessions}) for load in loads]
+    predicted = [_predicted(figures, load, sum(idle.values())) for load in loads]
     return Results(idle, loads, predicted, machine(), datetime.now(UTC))
+
+
+def _predicted(figures: Figures, load: Load, idle: float) -> float:
+    if load.kind == "features":
+        return predicted_cores(figures, {"features": load.sessions})
+    return idle + load.sessions * sum(figures.cost["media"].cores.values())
 
 
 def _load(  # noqa: PLR0917 - all of what a load is
     deployment: Deployment, folder: Path, kind: Kind, count: int, seconds: float, played: sample.Sample
 ) -> Load:
-    arguments = [deployment.addresses.ingest, kind, str(count), str(seconds)]
-    if kind == "media":
-        arguments += [str(played.video), str(played.audio)]
-    with _clients(arguments) as clients:
-        assert clients.stdout is not None
-        assert clients.stdin is not None
-        if clients.stdout.readline().strip() != "ready":
-            raise CandidateError(f"the clients of {count} sessions did not connect")
+    server, lasting_s = deployment.addresses.ingest, WARM_S + seconds + SPARE_S
+    loaded = _people(server, folder, count) if kind == "features" else _senders(server, count, lasting_s, played)
+    with loaded as came:
+        time.sleep(WARM_S)
         cpu, size = _cpu(deployment), _log_bytes(folder)
-        clients.stdin.write("go\n")
-        clients.stdin.flush()
-        began_s = time.monotonic()
+        began_s, began_us = time.monotonic(), time.time_ns() // 1_000
         time.sleep(seconds)
-        lasted_s = time.monotonic() - began_s
+        lasted_s, ended_us = time.monotonic() - began_s, time.time_ns() // 1_000
         cpu_then, size_then = _cpu(deployment), _log_bytes(folder)
         resident = {name: _resident(process) for name, process in _processes(deployment).items()}
-        said = json.loads(clients.stdout.readline() or "{}")
-    frames = said.get("frames", 0) / (count * seconds * FRAMES_A_SECOND)
+    frames = came(began_us, ended_us) / (count * lasted_s * FRAMES_A_SECOND)
     if frames < LEAST_FRAMES:
         raise CandidateError(f"{count} sessions of {kind}: only {frames:.0%} of the frames came; measure less")
     return Load(
@@ -159,6 +192,44 @@ def _load(  # noqa: PLR0917 - all of what a load is
         {role: (cpu_then[role] - cpu[role]) / lasted_s for role in cpu},
         {topic: (size_then[topic] - size[topic]) / lasted_s for topic in size}, frames, resident,
     )  # fmt: skip
+
+
+Came = Callable[[int, int], int]
+"""How many frames came between two instants, µs; to be asked when the clients have gone."""
+
+
+@contextmanager
+def _people(server: str, folder: Path, count: int) -> Iterator[Came]:
+    """On-device clients, as `bench system` has them: one light process."""
+    out = folder / f"people-{count}.npy"
+    command = (sys.executable, "-m", "benchmarks.system.people", server, str(count), str(out))
+    with Candidate(Program(command, environment(), ROOT), folder / "people.txt") as people:
+        people.wait_until(lambda: "READY" in people.said())
+        yield lambda begin, end: _between(np.load(out)["received_us"], begin, end)
+        people.require_running()
+        people.stop()
+    facts = json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))
+    if len(facts["order"]) < count:
+        raise CandidateError(f"of {count} sessions {count - len(facts['order'])} were refused: {facts['refused']}")
+
+
+def _between(instants_us: npt.NDArray[np.int64], begin_us: int, end_us: int) -> int:
+    return int(np.count_nonzero((instants_us >= begin_us) & (instants_us < end_us)))
+
+
+@contextmanager
+def _senders(server: str, count: int, lasting_s: float, played: sample.Sample) -> Iterator[Came]:
+    """Clients that send the sample's pictures and sound."""
+    arguments = [server, str(count), str(lasting_s), str(played.video), str(played.audio)]
+    with _clients(arguments) as clients:
+        assert clients.stdout is not None
+        assert clients.stdin is not None
+        if clients.stdout.readline().strip() != "ready":
+            raise CandidateError(f"the clients of {count} sessions did not connect")
+        clients.stdin.write("go\n")
+        clients.stdin.flush()
+        yield lambda begin, end: _between(np.array(instants_us, np.int64), begin, end)
+        instants_us = json.loads(clients.stdout.readline() or "[]")
 
 
 @contextmanager

@@ -154,7 +154,7 @@ def _run(settings: Settings, folder: Path, plan: Plan, progress: Progress) -> Re
             running[role].wait_for(lambda role=role, port=mine.metrics_port: is_ready(role, port))  # type: ignore[misc]
         progress(f"{plan.sessions} sessions for {WARM_S + plan.seconds:g} s")
         with Candidate(_people(server, plan.sessions, out), own.data_dir / "base.txt") as people:
-            _arrived(people)
+            people.wait_until(lambda: "READY" in people.said())
             begin_s = time.time() + WARM_S
             _sleep_until(begin_s)
             shares = CpuShares({**running, "clients": people})
@@ -212,7 +212,7 @@ class _Surge:
         progress(f"{wanted} more for {self._plan.surge_s:g} s")
         self.began_s = time.time()
         with Candidate(_people(self._server, wanted, self.out), log_path) as people:
-            _arrived(people, self._look)
+            people.wait_until(lambda: "READY" in people.said(), meanwhile=self._look)
             self._watch(self._plan.surge_s)
             people.require_running()
             self.ended_s = time.time()
@@ -299,16 +299,6 @@ def recovery_s(rows: npt.NDArray[np.void], since_s: float) -> float | None:
 def _people(server: str, count: int, out: Path) -> Program:
     command = (sys.executable, "-m", "benchmarks.system.people", server, str(count), str(out))
     return Program(command, environment(), ROOT)
-
-
-def _arrived(people: Candidate, meanwhile: Any = lambda: None, deadline_s: float = 120.0) -> None:
-    until_s = time.monotonic() + deadline_s
-    while "READY" not in people.said():
-        people.require_running()
-        if time.monotonic() > until_s:
-            raise people.failure(f"was not ready after {deadline_s:g} s")
-        meanwhile()
-        time.sleep(0.1)
 
 
 def _sleep_until(instant_s: float) -> None:

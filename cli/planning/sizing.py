@@ -78,9 +78,14 @@ class Plan:
     machine_cores: int
 
 
+LEAST_SHARE: Final = 0.1
+"""Of a core, that is left for sessions whatever a process takes by itself."""
+
+
 def predicted_cores(figures: Figures, sessions: Mapping[Kind, float]) -> float:
-    """Cores that so many sessions of each kind use, all roles and Kafka together, above what idles."""
-    return sum(count * sum(figures.cost[kind].cores.values()) for kind, count in sessions.items())
+    """Cores that so many sessions of each kind use, with one process of each role and one broker."""
+    each = sum(count * sum(figures.cost[kind].cores.values()) for kind, count in sessions.items())
+    return sum(figures.active.cores.values()) + each
 
 
 def make_plan(figures: Figures, demand: Demand) -> Plan:
@@ -96,7 +101,7 @@ def make_plan(figures: Figures, demand: Demand) -> Plan:
     provided = sum(role.replicas for role in roles.values()) + kafka.brokers * round(figures.limit("broker_cores"))
     return Plan(
         demand, roles, kafka, 0, stored * figures.limit("disk_headroom"), incoming, outgoing,
-        sum(used.values()) + kafka.cores, provided,
+        sum(role.cores for role in roles.values()) + kafka.cores, provided,
     )  # fmt: skip
 
 
@@ -111,11 +116,13 @@ def _role(figures: Figures, role: str, cores: float) -> RolePlan:
     if cores == 0:
         return RolePlan(0.0, 0, "nothing to do")
     target, skew = figures.limit("utilisation"), figures.limit("imbalance")
-    needed = math.ceil(cores * skew / target)
+    own = figures.active.cores.get(role, 0.0)
+    room = max(LEAST_SHARE, target - own)
+    needed = math.ceil(cores * skew / room)
     # Fusion's groups and the sink are not spare for each other: they are started anew where they were.
     spare = 0 if role in {"fusion", "analytics"} else 1
-    formula = f"{cores:.2f} cores x {skew:g} (imbalance) / {target:g} (utilisation)" + (" + 1 spare" if spare else "")
-    return RolePlan(cores, needed + spare, formula)
+    formula = f"{cores:.2f} cores x {skew:g} (imbalance) / ({target:g} (utilisation) - {own:.2f} (its own))"
+    return RolePlan(cores + own * (needed + spare), needed + spare, formula + (" + 1 spare" if spare else ""))
 
 
 def _kafka(figures: Figures, demand: Demand, processes: int) -> KafkaPlan:
@@ -133,12 +140,13 @@ def _kafka(figures: Figures, demand: Demand, processes: int) -> KafkaPlan:
     )
     disk = kept * copies * figures.limit("disk_headroom")
     cores = sum(demand.of(kind) * cost.cores["kafka"] for kind, cost in figures.cost.items())
+    own = figures.active.cores["kafka"]
     wanted = max(PARTITIONS_STEP, processes * figures.limit("partitions_a_replica"))
     cells = math.ceil(wanted * len(topic_specs()) * copies / figures.limit("partitions_a_cluster"))
     partitions = math.ceil(wanted / cells / PARTITIONS_STEP) * PARTITIONS_STEP
     needs = {
         "copies": LEAST_BROKERS * cells,
-        "processor": math.ceil(cores * copies / figures.limit("utilisation") / figures.limit("broker_cores")),
+        "processor": math.ceil(cores * copies / (figures.limit("utilisation") * figures.limit("broker_cores") - own)),
         "network and disk speed": math.ceil(written / figures.limit("broker_bytes_a_s")),
         "disk": math.ceil(disk / figures.limit("broker_disk_bytes")),
         "partitions": math.ceil(
@@ -147,4 +155,5 @@ def _kafka(figures: Figures, demand: Demand, processes: int) -> KafkaPlan:
     }
     bound_by = max(needs, key=needs.__getitem__)
     formula = ", ".join(f"{name} {count}" for name, count in needs.items())
-    return KafkaPlan(cells, partitions, needs[bound_by], cores * copies, written, disk, bound_by, formula)
+    brokers = needs[bound_by]
+    return KafkaPlan(cells, partitions, brokers, cores * copies + own * brokers, written, disk, bound_by, formula)

@@ -7,7 +7,9 @@ from analytics.migrations import Applied, plan, read_migrations, split_statement
 def test_the_shipped_files_are_numbered_and_have_statements():
     found = read_migrations()
     assert [m.number for m in found] == list(range(1, len(found) + 1))
-    assert all(statement.upper().startswith(("CREATE ", "ALTER ", "DROP VIEW ")) for m in found for statement in m.statements)
+    assert all(
+        statement.upper().startswith(("CREATE ", "ALTER ", "DROP VIEW ")) for m in found for statement in m.statements
+    )
 
 
 def test_statements_end_at_semicolons_that_end_a_line():

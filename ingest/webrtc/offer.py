@@ -20,6 +20,10 @@ MODALITIES: Final[Mapping[str, Modality]] = {"audio": Modality.SPEECH, "video": 
 BASELINE: Final = "42e01f"
 H264_PROFILE: Final = re.compile(r"\ba=fmtp:\d+ [^\r\n]*profile-level-id=([0-9A-Fa-f]{6})")
 VP8: Final = re.compile(r"\ba=rtpmap:\d+ VP8/", re.IGNORECASE)
+USER_FRAGMENT: Final = re.compile(r"[A-Za-z0-9+/]{4,256}")
+PASSWORD: Final = re.compile(r"[A-Za-z0-9+/]{22,256}")
+"""RFC 8839, section 5.4."""
+
 CANDIDATE: Final = re.compile(
     r"candidate:(?P<foundation>\S{1,32}) (?P<component>[0-9]{1,3}) (?P<transport>[A-Za-z]{1,8}) "
     r"(?P<priority>[0-9]{1,10}) (?P<address>[0-9A-Fa-f.:]{2,45}|[0-9A-Za-z-]{1,64}\.local) (?P<port>[0-9]{1,5}) "
@@ -53,9 +57,10 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """Trickled candidates."""
+    """Trickled candidates, and with a restart the credentials that they belong to."""
 
     user_fragment: str | None
+    password: str | None
     candidates: tuple[tuple[str | None, str], ...]
     """Media section (None: not said) and candidate, each as ``candidate:…``."""
     complete: bool
@@ -137,6 +142,7 @@ def parse_offer(sdp: str) -> Offer:
 def parse_fragment(body: str) -> Fragment:
     """Check a trickle ICE SDP fragment; raises OfferError."""
     fragment: str | None = None
+    password: str | None = None
     mid: str | None = None
     candidates: list[tuple[str | None, str]] = []
     complete = False
@@ -148,6 +154,8 @@ def parse_fragment(body: str) -> Fragment:
             mid = line[6:]
         elif line.startswith("a=ice-ufrag:"):
             fragment = line[12:]
+        elif line.startswith("a=ice-pwd:"):
+            password = line[10:]
         elif line.startswith("a=candidate:"):
             if CANDIDATE.fullmatch(line[2:]) is None:
                 raise OfferError(400, "malformed_sdp", "a=candidate: is not as RFC 8839, section 5.1, has it")
@@ -157,7 +165,35 @@ def parse_fragment(body: str) -> Fragment:
             complete = True
         elif line and not re.match(r"[a-z]=", line):
             raise OfferError(400, "malformed_sdp", "the body must be an SDP fragment (RFC 8840, section 9)")
-    return Fragment(fragment, tuple(candidates), complete)
+    return Fragment(fragment, password, tuple(candidates), complete)
+
+
+def new_credentials(fragment: Fragment) -> tuple[str, str]:
+    """User fragment and password of a fragment that restarts ICE; raises OfferError."""
+    user, password = fragment.user_fragment, fragment.password
+    if user is None or password is None or not USER_FRAGMENT.fullmatch(user) or not PASSWORD.fullmatch(password):
+        raise OfferError(400, "malformed_sdp", 'If-Match: "*" restarts ICE: send a new a=ice-ufrag and a=ice-pwd')
+    return user, password
+
+
+def restart_answer(answer: str, user_fragment: str, password: str) -> str:
+    """The fragment that answers a restart: new credentials, and the candidates of the first answer, which stand."""
+    lines = answer.replace("\r\n", "\n").split("\n")
+    starts = [at for at, line in enumerate(lines) if line.startswith("m=")]
+    # Bundled: the first section that is not rejected speaks for all.
+    sections = [lines[start:end] for start, end in zip(starts, [*starts[1:], len(lines)], strict=True)]
+    section = next((each for each in sections if any(line.startswith("a=candidate:") for line in each)), [])
+    kept = ("m=", "a=mid:", "a=candidate:", "a=end-of-candidates")
+    said = [line for line in lines if line.startswith(("a=ice-lite", "a=ice-options:"))]
+    return "\r\n".join(
+        [
+            *dict.fromkeys(said),
+            f"a=ice-ufrag:{user_fragment}",
+            f"a=ice-pwd:{password}",
+            *(line for line in section if line.startswith(kept)),
+            "",
+        ]
+    )
 
 
 @dataclass(slots=True)

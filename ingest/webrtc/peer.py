@@ -9,6 +9,7 @@ from typing import Any, Final
 from aiortc import RTCConfiguration, RTCDataChannel, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from aiortc.exceptions import OperationError
 from aiortc.rtcdtlstransport import RTCDtlsTransport
+from aiortc.rtcicetransport import candidate_to_aioice
 from aiortc.sdp import candidate_from_sdp
 from OpenSSL import SSL
 
@@ -21,9 +22,19 @@ from ingest.sessions import Session
 from ingest.webrtc.channels import AVATAR, CONTROL, AvatarChannel, ControlChannel
 from ingest.webrtc.datapath import DataPath
 from ingest.webrtc.media import PeerMedia
-from ingest.webrtc.offer import MAX_CANDIDATES, MODALITIES, Fragment, Offer, OfferError, with_baseline
+from ingest.webrtc.offer import (
+    MAX_CANDIDATES,
+    MODALITIES,
+    Fragment,
+    Offer,
+    OfferError,
+    new_credentials,
+    restart_answer,
+    with_baseline,
+)
 from ingest.webrtc.receiving.pool import MediaPool
 from ingest.webrtc.receiving.reception import Reception, receive
+from ingest.webrtc.restart import Restart, restartable
 from runtime.logs import session_tag
 from schemas.close_codes import CloseCode
 from schemas.vocabulary import Modality
@@ -79,7 +90,12 @@ class Peer:
         self._pool = pool
         self._reception: Reception | None = None
         self._offer: Offer | None = None
+        self._user_fragment: str | None = None
+        """Of the peer's ICE session: the offer's, or the last restart's."""
         self._candidates = 0
+        self._restarts = 0
+        self._restart: Restart | None = None
+        self._restarting: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
         self._gone = asyncio.Event()
         self._heard_us = edge.clock.now_us()
@@ -116,6 +132,7 @@ class Peer:
         for transport in transports:
             self._prepare(transport)
         self._offer = offer
+        self._user_fragment = offer.user_fragment
         self._candidates = offer.sdp.count("\na=candidate:")
         try:
             async with asyncio.timeout(ANSWER_S):
@@ -137,17 +154,61 @@ class Peer:
     async def trickle(self, fragment: Fragment) -> None:
         """Take trickled candidates; raises OfferError."""
         assert self._offer is not None
-        if fragment.user_fragment is not None and fragment.user_fragment != self._offer.user_fragment:
-            raise OfferError(422, "ice_restart", "ICE cannot be restarted here: make a new offer to the endpoint")
+        if fragment.user_fragment is not None and fragment.user_fragment != self._user_fragment:
+            raise OfferError(422, "ice_restart", 'candidates of another ICE session: If-Match: "*" begins one')
+        restart = self._restart
         for mid, text in fragment.candidates:
             if self._candidates >= MAX_CANDIDATES:
                 raise OfferError(429, "too_many_candidates", f"at most {MAX_CANDIDATES} candidates are taken")
             self._candidates += 1
             candidate = candidate_from_sdp(text[len("candidate:") :])
             candidate.sdpMid = self._offer.mids[0] if mid is None else mid
-            await self._rtc.addIceCandidate(candidate)
-        if fragment.complete:
+            if restart is not None:
+                await restart.add(candidate_to_aioice(candidate))
+            else:
+                await self._rtc.addIceCandidate(candidate)
+        if fragment.complete and self._restarts == 0:
             await self._rtc.addIceCandidate(None)
+
+    @property
+    def etag(self) -> str:
+        """The entity tag of the peer's ICE session (RFC 9725, section 4.3.1)."""
+        return f'"{self.connection_id}.{self._restarts}"' if self._restarts else f'"{self.connection_id}"'
+
+    async def restart(self, fragment: Fragment) -> tuple[str, str]:
+        """Restart ICE, in place of a restart that is under way; the fragment that answers, and its entity tag.
+
+        Raises OfferError.
+        """
+        user_fragment, password = new_credentials(fragment)
+        if len(fragment.candidates) > MAX_CANDIDATES:
+            raise OfferError(429, "too_many_candidates", f"at most {MAX_CANDIDATES} candidates are taken")
+        transports = list(getattr(self._rtc, ICE_TRANSPORTS, ()))
+        kept: Any = transports[0]._connection if len(transports) == 1 else None  # noqa: SLF001
+        if kept is None or not restartable(kept):
+            detail = "ICE can be restarted once connected, with all media bundled: make a new offer to the endpoint"
+            raise OfferError(422, "ice_restart", detail)
+        if self._restarting is not None:
+            self._restarting.cancel()
+        restart = Restart(kept, user_fragment, password)
+        self._restarts += 1
+        etag = self.etag
+        self._restart, self._user_fragment, self._candidates = restart, user_fragment, 0
+        self._heard_us = self._edge.clock.now_us()
+        self._restarting = asyncio.create_task(self._go_over(restart), name=f"ice-restart-{self.connection_id}")
+        await self.trickle(fragment)
+        return restart_answer(self._rtc.localDescription.sdp, restart.user_fragment, restart.password), etag
+
+    async def _go_over(self, restart: Restart) -> None:
+        tag = session_tag(self.session.session_id)
+        try:
+            over = await restart.run()
+            log.info(
+                "session %s: ICE restart of %s: %s", tag, self.connection_id, "done" if over else "came to nothing"
+            )
+        finally:
+            if self._restart is restart:
+                self._restart = None
 
     async def serve(self) -> None:
         """Returns when the peer has gone, and its resources are freed."""
@@ -171,6 +232,9 @@ class Peer:
         """Free what the peer holds."""
         for task in self._avatars.values():
             task.cancel()
+        if self._restarting is not None:
+            self._restarting.cancel()
+            await asyncio.gather(self._restarting, return_exceptions=True)
         await asyncio.gather(*self._avatars.values(), return_exceptions=True)
         if self._reception is not None:
             await self._reception.close()
@@ -204,7 +268,8 @@ class Peer:
 
         def request_received(*arguments: Any) -> None:
             self._heard_us = self._edge.clock.now_us()
-            take_check(*arguments)
+            if self._restart is None or not self._restart.take(*arguments):
+                take_check(*arguments)
 
         ice.get_component_candidates = gather_ours
         ice.data_received = data_received

@@ -112,6 +112,14 @@ class Peers:
         """Give a peer candidates; raises NoSuchPeer, OfferError."""
         await self._find(session_id, connection_id).trickle(fragment)
 
+    async def restart(self, session_id: str, connection_id: str, fragment: Fragment) -> tuple[str, str]:
+        """Restart a peer's ICE; the fragment that answers, and its entity tag. Raises NoSuchPeer, OfferError."""
+        return await self._find(session_id, connection_id).restart(fragment)
+
+    def etag(self, session_id: str, connection_id: str) -> str:
+        """The entity tag of a peer's ICE session; raises NoSuchPeer."""
+        return self._find(session_id, connection_id).etag
+
     def check(self, session_id: str, connection_id: str) -> None:
         """Raise NoSuchPeer unless this peer serves the session."""
         self._find(session_id, connection_id)

@@ -1,4 +1,4 @@
-"""WHIP (RFC 9725): offers, trickled candidates and ends over HTTP."""
+"""WHIP (RFC 9725): offers, trickled candidates, ICE restarts and ends over HTTP."""
 
 from collections.abc import Callable
 from typing import Final
@@ -18,6 +18,8 @@ SDP: Final = "application/sdp"
 FRAGMENT: Final = "application/trickle-ice-sdpfrag"
 ENDPOINT: Final = "/v1/sessions/{session_id}/whip"
 PEER: Final = ENDPOINT + "/{connection_id}"
+ANY: Final = "*"
+"""As If-Match: restart ICE (RFC 9725, section 4.3.3). Some write it as the RFC prints it, in quotes."""
 
 Managing = Callable[[Request, str], Grant]
 """The grant of a request that manages a session; raises Problem."""
@@ -60,13 +62,18 @@ def add_whip(app: FastAPI, edge: Edge, peers: Peers, managing: Managing) -> None
 
     @app.patch(PEER)
     async def trickle(session_id: str, connection_id: str, request: Request) -> Response:
-        """Take candidates that were gathered after the offer."""
+        """Take candidates that were gathered after the offer; or restart ICE, and say with what."""
         managing(request, session_id)
         body = await _body(request, FRAGMENT)
         wanted = request.headers.get("if-match")
         try:
-            peers.check(session_id, connection_id)
-            _check_match(wanted, connection_id)
+            current = peers.etag(session_id, connection_id)
+            if wanted is not None and wanted.strip().strip('"') == ANY:
+                _check_rate(edge, peers, request)
+                answer, etag = await peers.restart(session_id, connection_id, parse_fragment(body))
+                headers = {"ETag": etag, "Cache-Control": "no-store"}
+                return Response(answer, 200, media_type=FRAGMENT, headers=headers)
+            _check_match(wanted, current)
             await peers.trickle(session_id, connection_id, parse_fragment(body))
         except NoSuchPeer as error:
             raise _gone(edge, str(error)) from error
@@ -113,14 +120,12 @@ def _check_rate(edge: Edge, peers: Peers, request: Request) -> None:
         raise Problem(429, "too_many_offers", "Too many offers", detail, {"Retry-After": "5"})
 
 
-def _check_match(wanted: str | None, connection_id: str) -> None:
+def _check_match(wanted: str | None, current: str) -> None:
     """Raise OfferError unless If-Match is the tag of this peer's ICE session (RFC 9725, section 4.3.1)."""
     if wanted is None:
         raise OfferError(428, "no_if_match", "send If-Match with the ETag of the answer")
-    if wanted.strip() == "*":
-        raise OfferError(422, "ice_restart", "ICE cannot be restarted here: make a new offer to the endpoint")
-    if f'"{connection_id}"' not in {tag.strip() for tag in wanted.split(",")}:
-        raise OfferError(412, "wrong_etag", "If-Match is not the ETag of the answer")
+    if current not in {tag.strip() for tag in wanted.split(",")}:
+        raise OfferError(412, "wrong_etag", "If-Match is not the ETag of the last answer")
 
 
 async def _body(request: Request, media_type: str) -> str:

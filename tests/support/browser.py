@@ -85,6 +85,14 @@ def publish(client: str, url: str, session: dict[str, Any], devices: FakeDevices
     return _node("publish.mjs", json.dumps(wish))
 
 
+def restart_ice(client: str, url: str, session: dict[str, Any]) -> dict[str, Any]:
+    """Publish with a WHIP client that is not ours, which restarts ICE meanwhile: see ``web/e2e/publish.mjs``."""
+    wish = {
+        "client": client, "url": url, "endpoint": session["whip_url"], "token": session["token"], "restart": True,
+    }  # fmt: skip
+    return _node("publish.mjs", json.dumps(wish))
+
+
 def on_device(url: str, devices: FakeDevices, *, udp: bool) -> dict[str, Any]:
     """Visit the page in on-device mode, with WebRTC or on a network without UDP: see ``web/e2e/onDevice.mjs``."""
     wish = {"url": url, "udp": udp, "video": str(devices.video), "audio": str(devices.audio)}

@@ -20,6 +20,7 @@ from aiortc import (
 )
 from aiortc.mediastreams import MediaStreamError
 
+from tests.support.ice import leave_network, restart_ice
 from tests.support.waiting import eventually_async
 
 SDP = {"Content-Type": "application/sdp"}
@@ -167,6 +168,27 @@ class WhipClient:
         self.etag = response.headers["ETag"]
         await self.rtc.setRemoteDescription(RTCSessionDescription(response.text, "answer"))
         return response
+
+    def leave_network(self) -> None:
+        """Nothing is sent or received on the sockets of now any more, as when a device has left its network."""
+        for transport in self.transports():
+            leave_network(transport.transport._connection)
+
+    async def restart_ice(self) -> httpx.Response:
+        """Restart ICE from new sockets, as a device does in another network; returns the response."""
+        responses: list[httpx.Response] = []
+
+        async def negotiate(body: str) -> str | None:
+            response = await self.request("PATCH", content=body, headers=FRAGMENT | {"If-Match": "*"})
+            responses.append(response)
+            if response.status_code != 200:
+                return None
+            self.etag = response.headers["ETag"]
+            return response.text
+
+        (transport,) = self.transports()
+        await restart_ice(transport.transport._connection, negotiate)
+        return responses[0]
 
     async def connected(self) -> None:
         await eventually_async(lambda: self.rtc.connectionState == "connected", deadline_s=20, what="connected")

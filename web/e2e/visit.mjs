@@ -4,14 +4,15 @@
  *   node e2e/visit.mjs '{"url": "http://…/", "visit": "own", "video": "face.mjpeg", "audio": "voice.wav", "shots": "dir"}'
  *
  * `visit` is one of `own` (consent, camera and microphone, stop), `restart` (own, and meanwhile the process `kill` is
- * killed), `devices` (own, with another microphone meanwhile), `watch` (the address names a session), `wall` (the
+ * killed), `path` (own, and meanwhile the test cuts the way of its packets), `devices` (own, with another microphone
+ * meanwhile), `watch` (the address names a session), `wall` (the
  * address is the wall's), and `decline`. `"udp": false`: WebRTC finds no way out.
  */
 
 import { join } from "node:path";
 import { launch } from "./browser.mjs";
 
-/** @typedef {{url: string, visit: "own" | "restart" | "devices" | "watch" | "wall" | "decline", udp?: boolean, trusted?: string, kill?: number, video?: string, audio?: string, shots?: string, deadlineMs?: number}} Visit */
+/** @typedef {{url: string, visit: "own" | "restart" | "path" | "devices" | "watch" | "wall" | "decline", udp?: boolean, trusted?: string, kill?: number, video?: string, audio?: string, shots?: string, deadlineMs?: number}} Visit */
 
 const visit = /** @type {Visit} */ (JSON.parse(process.argv[2] ?? "{}"));
 const deadline = visit.deadlineMs ?? 60_000;
@@ -193,14 +194,27 @@ const smile = (page) =>
     () => scores(page),
   );
 
+/**
+ * What the peers have sent and heard, once it is enough. A condition in the page itself would not do: what it has to
+ * wait for is a promise, which counts as true.
+ *
+ * @param {import("playwright-core").Page} page
+ * @param {(seen: Awaited<ReturnType<typeof peers>>) => boolean} enough
+ */
+async function until(page, enough) {
+  const endAt = performance.now() + deadline;
+  for (;;) {
+    const seen = await peers(page);
+    if (enough(seen)) return seen;
+    if (performance.now() > endAt) throw new Error(`not in time: ${JSON.stringify(seen)}`);
+    await page.waitForTimeout(100);
+  }
+}
+
 /** @param {import("playwright-core").Page} page Waits until `count` messages more have come over data channels. */
 const hear = async (page, count = 90) => {
-  const { messages } = await peers(page);
-  await page.waitForFunction(
-    `peerTraffic().then(({ messages }) => messages > ${messages + count})`,
-    undefined,
-    { timeout: deadline },
-  );
+  const before = (await peers(page)).messages;
+  await until(page, ({ messages }) => messages > before + count);
 };
 
 /** @type {Record<Visit["visit"], (page: import("playwright-core").Page, traffic: ReturnType<typeof observe>) => Promise<object>>} */
@@ -286,6 +300,22 @@ const visits = {
       sessions: traffic.requests.filter((request) => request === "POST /v1/sessions").length,
       offers: traffic.requests.filter((request) => /^POST .*\/whip$/.test(request)).length,
       recording: await page.getByTestId("recording").textContent(),
+    };
+  },
+
+  async path(page, traffic) {
+    await page.getByRole("button", { name: "Use my camera" }).click();
+    await agree(page);
+    await until(page, ({ pictures }) => pictures.sent > 30);
+    await until(page, ({ made }) => made > 1); // the test cuts the way meanwhile
+    await shot(page, "path");
+    // Of the newest connection only: one that is closed counts nothing any more.
+    await until(page, ({ open, pictures }) => open === 1 && pictures.sent > 60);
+    return {
+      sessions: traffic.requests.filter((request) => request === "POST /v1/sessions").length,
+      offers: traffic.requests.filter((request) => /^POST .*\/whip$/.test(request)).length,
+      recording: await page.getByTestId("recording").textContent(),
+      notices: await page.locator(".recording-notice").allTextContents(),
     };
   },
 

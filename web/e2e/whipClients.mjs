@@ -1,9 +1,11 @@
-/** Other people's WHIP clients, bundled into a page by `publish.mjs`: each publishes a stream, and says how to stop. */
+/** Other people's WHIP clients, bundled into a page by `publish.mjs`: each publishes a stream, and says how to stop, and
+ * how to restart ICE if it can. */
 
 import { WHIPClient as EyevinnClient } from "@eyevinn/whip-web-client";
 import { WHIPClient } from "whip-whep/whip.js";
 
-/** @typedef {(stream: MediaStream, endpoint: string, token: string) => Promise<() => Promise<void>>} Publish */
+/** @typedef {{stop: () => Promise<void>, restart?: () => Promise<void>, connection?: RTCPeerConnection}} Publishing */
+/** @typedef {(stream: MediaStream, endpoint: string, token: string) => Promise<Publishing>} Publish */
 
 /** @type {Record<string, Publish>} */
 const publishers = {
@@ -14,14 +16,14 @@ const publishers = {
     }
     const client = new WHIPClient();
     await client.publish(connection, endpoint, token);
-    return async () => client.stop();
+    return { stop: async () => client.stop(), restart: async () => client.restart(), connection };
   },
 
   async eyevinn(stream, endpoint, token) {
     const client = new EyevinnClient({ endpoint, opts: { authkey: token } });
     await client.setIceServersFromEndpoint();
     await client.ingest(stream);
-    return () => client.destroy();
+    return { stop: async () => client.destroy() };
   },
 };
 

@@ -6,9 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.webrtc.offer import MAX_CANDIDATES, OfferError, parse_fragment, parse_offer, usable, with_baseline
+from ingest.webrtc.offer import (
+    MAX_CANDIDATES,
+    OfferError,
+    new_credentials,
+    parse_fragment,
+    parse_offer,
+    restart_answer,
+    usable,
+    with_baseline,
+)
 from schemas.vocabulary import Modality
 
+CRLF = "\r\n"
 HEAD = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"
 ICE = "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\n"
 HOST = "candidate:1 1 udp 2130706431 192.0.2.1 50000 typ host"
@@ -99,6 +109,23 @@ def test_fragments_name_the_section_of_each_candidate() -> None:
     assert fragment.user_fragment == "abcd"
     assert fragment.candidates == (("0", HOST), (None, HOST))
     assert fragment.complete
+
+
+def test_a_restart_needs_new_credentials() -> None:
+    password = "0123456789012345678901"
+    assert new_credentials(parse_fragment(f"a=ice-ufrag:abcd\r\na=ice-pwd:{password}\r\n")) == ("abcd", password)
+    for body in ("", "a=ice-ufrag:abcd\n", f"a=ice-pwd:{password}\n", f"a=ice-ufrag:a:cd\na=ice-pwd:{password}\n"):
+        with pytest.raises(OfferError, match="ice-pwd"):
+            new_credentials(parse_fragment(body))
+
+
+def test_a_restart_is_answered_with_new_credentials_and_the_old_candidates() -> None:
+    rejected = "m=video 0 UDP/TLS/RTP/SAVPF 0\r\na=mid:1\r\n"
+    answer = f"{HEAD}{rejected}{section('audio', '0', more=f'a={HOST}' + CRLF + 'a=end-of-candidates' + CRLF)}"
+    said = parse_fragment(restart_answer(answer, "new", "secret"))
+    assert (said.user_fragment, said.password) == ("new", "secret")
+    assert said.candidates == (("0", HOST),)
+    assert said.complete
 
 
 @pytest.mark.parametrize("body", ["hello", "a=candidate:1", f"a={HOST[:30]}"])

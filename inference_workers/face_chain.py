@@ -1,7 +1,8 @@
 """A chain of somebody's own networks that read faces, described by a YAML file. Pure but for reading the file.
 
-The file names a detector (left out: the shipped one) and heads. Each head is an ONNX file with what it takes (size,
-layout, colours, and how pixels become numbers) and what its outputs mean. ``docs/face-chain.yaml`` has every key.
+The file names a detector (left out: the shipped one) and heads. Each head is an ONNX file, or a model that a server
+serves, with what it takes (size, layout, colours, and how pixels become numbers) and what its outputs mean.
+``docs/face-chain.yaml`` has every key.
 
 Labels are mapped onto our vocabulary. The probability of a label that is none of our emotions says nothing of which of
 them it is: it is spread over all evenly, so that a face of which the head says "contempt" is one that we know less of.
@@ -14,8 +15,9 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from inference_workers.served import Address
 from runtime.errors import ModelError
 from schemas.vocabulary import AUS, EMOTIONS
 
@@ -142,16 +144,32 @@ class Crop(_Part):
 class Head(_Part):
     """One network that reads a face."""
 
-    file: Path
+    file: Path | None = None
+    server: str | None = Field(None, description="In place of a file: where it is served, scheme://host:port/model.")
+    batch: Annotated[int, Field(ge=1, le=64)] = Field(8, description="How many faces a server is given at most.")
     input: Input
     crop: Crop = Crop()
     outputs: tuple[Output, ...]
 
+    @field_validator("server")
+    @classmethod
+    def _is_an_address(cls, url: str | None) -> str | None:
+        return None if url is None else str(Address.of(url))
+
     @model_validator(mode="after")
-    def _says_something(self) -> "Head":
+    def _fits(self) -> "Head":
         if not self.outputs:
             raise ValueError("outputs: there are none, so it says nothing")
+        if (self.file is None) == (self.server is None):
+            raise ValueError("a network is either in a file or on a server: say one of them")
+        if self.server is None and "batch" in self.model_fields_set:
+            raise ValueError("batch: only servers are given several faces at once")
         return self
+
+    @property
+    def where(self) -> str:
+        """The file or the server's address, for people."""
+        return str(self.file or self.server)
 
 
 class Detector(_Part):
@@ -213,7 +231,7 @@ def load(path: Path) -> FaceChain:
         raise ModelError(f"{path} describes no chain that can be used:\n{faults}") from error
     beside = path.resolve().parent
     detector = chain.detector and chain.detector.model_copy(update={"file": beside / chain.detector.file})
-    heads = tuple(head.model_copy(update={"file": beside / head.file}) for head in chain.heads)
+    heads = tuple(head.model_copy(update={"file": head.file and beside / head.file}) for head in chain.heads)
     return chain.model_copy(update={"detector": detector, "heads": heads})
 
 

@@ -12,14 +12,17 @@ from inference_workers import face_chain, models
 from inference_workers.engines import extras
 from inference_workers.engines.face_fallback import FallbackFace
 from inference_workers.engines.protocols import FaceDetector, FaceEngine, FaceHeads, FacePose
+from runtime.clock import Clock
 from runtime.errors import PrerequisiteError, SettingsError
 from runtime.metrics import Metrics
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
     from inference_workers.engines.face_emotion import FaceEmotion
+    from inference_workers.engines.face_heads import HeadNetwork
     from inference_workers.engines.gains import Gains
     from inference_workers.engines.landmarker import Landmarker
+    from inference_workers.engines.onnx_sessions import Execution
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +38,14 @@ def face_engine(settings: Settings) -> FaceEngine:
     return MAKERS[settings.face_engine](settings)
 
 
-def backed_face_engine(settings: Settings, metrics: Metrics) -> FaceEngine:
-    """The same, warmed up, and backed up by the embedded engine if it is another; raises as :func:`face_engine`."""
+def backed_face_engine(settings: Settings, clock: Clock, metrics: Metrics) -> FaceEngine:
+    """The same, warmed up, and backed up by the embedded engine if it is another; raises as :func:`face_engine`.
+
+    A server that does not answer now is no error: the embedded engine answers until it does.
+    """
     engine = face_engine(settings)
     if settings.face_engine != "embedded":
-        engine = FallbackFace(engine, _embedded(settings), metrics)
+        engine = FallbackFace(engine, _embedded(settings), clock, metrics)
     engine.warm_up()
     return engine
 
@@ -88,7 +94,7 @@ def _embedded(settings: Settings) -> FaceEngine:
 
 def _onnx(settings: Settings) -> FaceEngine:
     """The default engine with the detector and the heads of a chain; what the chain does not say stays ours."""
-    from inference_workers.engines.onnx_heads import OnnxHeads  # noqa: PLC0415
+    from inference_workers.engines.face_heads import ChainHeads  # noqa: PLC0415
     from inference_workers.engines.onnx_sessions import Execution  # noqa: PLC0415
     from inference_workers.engines.yunet import YuNet  # noqa: PLC0415
 
@@ -100,10 +106,24 @@ def _onnx(settings: Settings) -> FaceEngine:
     if chain.detector is not None:
         of = chain.detector
         detector = YuNet(of.file, execution, threshold=of.threshold, side=of.side)
-    heads = OnnxHeads(chain, execution)
+    heads = ChainHeads(chain, lambda head: _network_of(settings, head, execution))
     emotion = None if heads.tells_emotions else emotion_network(settings)
     made = landmarker(settings, emotion, detector=detector, heads=heads, named=chain.named)
     log.info("faces: %s of %s; licence: %s", made.source, settings.face_chain, chain.licence)
+    return made
+
+
+def _network_of(settings: Settings, head: face_chain.Head, execution: "Execution") -> "HeadNetwork":
+    """The network of a chain's head: its file's, or a server's."""
+    if head.server is None:
+        from inference_workers.engines.onnx_heads import OnnxNetwork  # noqa: PLC0415
+
+        return OnnxNetwork(head, execution)
+    module = extras.module_of("face chain's server", "inference_workers.engines.served_heads", "kserve")
+    log.info("faces: crops of them go to %s; its model's licence is its operator's affair", head.server)
+    made: HeadNetwork = module.ServedNetwork(
+        head, timeout_s=settings.face_timeout_ms / 1e3, token=settings.face_token
+    )  # fmt: skip
     return made
 
 

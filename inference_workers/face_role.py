@@ -18,7 +18,7 @@ def run(role: Role, watch: Watch | None = None) -> None:
     One process uses one core: more workers are more instances (``AFFECTSTREAM_INSTANCE``), which share the partitions.
     """
     cv2.setNumThreads(1)
-    engine = backed_face_engine(role.settings, role.metrics)
+    engine = backed_face_engine(role.settings, role.clock, role.metrics)
     role.metrics.count("engine_replaced_total", watch.replaced if watch else 0, engine=engine.source)
     worker = Worker(
         role,

@@ -13,7 +13,8 @@ AffectstreamError
 ├── TokenError           a token that does not open what it was shown to
 ├── KeyStoreError        the keys of sessions cannot be read or written
 ├── SealBroken           a sealed value was altered, moved, or sealed with another key
-└── ModelError           a model file is missing, altered or does not answer as its manifest says
+├── ModelError           a model file is missing, altered or does not answer as its manifest says
+└── ModelServerError     a server of models cannot be asked, refuses, or answers otherwise than it says: it may mend
 
 Messages say what, where and what to do, and carry facts rather than protocol codes: the edge translates.
 """
@@ -92,3 +93,7 @@ class SealBroken(AffectstreamError):  # noqa: N818 - a condition, and the field'
 
 class ModelError(AffectstreamError):
     """A model file is missing, altered or does not answer as declared."""
+
+
+class ModelServerError(AffectstreamError):
+    """A server of models could not be asked, refused, or answered something else than it says of the model."""

@@ -109,6 +109,10 @@ class Settings(BaseModel):
     face_chain: str = Field(
         "", description="YAML file that describes the networks of the engine onnx (docs/face-chain.yaml)."
     )
+    face_token: str = Field("", repr=False, description="Sent as a bearer token to the servers that face_chain names.")
+    face_timeout_ms: Annotated[int, Field(ge=10, le=500)] = Field(
+        100, description="How long a server of face_chain may take for a batch before the embedded engine answers."
+    )
     insightface_model: str = Field(
         "", description="Directory of an insightface pack, or the name of one in ~/.insightface/models."
     )

@@ -2,7 +2,7 @@
 
 The primary is asked on a thread of its own and has a budget of time. When it fails or is late, the embedded engine
 answers the same windows, marked as degraded, and all that follow, until a probe shows that the primary is back
-(:mod:`inference_workers.speech.failover`). A probe costs nothing but the primary's own time.
+(:mod:`inference_workers.failover`). A probe costs nothing but the primary's own time.
 """
 
 import logging
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from inference_workers.engines.protocols import Samples, SpeechEmotion, SpeechEngine
-from inference_workers.speech.failover import Ask, Failover, State
+from inference_workers.failover import Ask, Failover, State
 from runtime.clock import Clock
 from runtime.errors import ModelError, PrerequisiteError, SettingsError
 from runtime.metrics import Metrics

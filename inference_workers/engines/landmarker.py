@@ -58,12 +58,14 @@ from inference_workers.engines.face_geometry import (
 from inference_workers.engines.gains import Gains
 from inference_workers.engines.protocols import (
     SAYS_NOTHING,
+    Face,
     FaceDetector,
     FaceHeads,
     FaceInput,
     FaceOutput,
     FacePose,
     Picture,
+    Told,
 )
 from inference_workers.tracking import LOST_US, Tracks
 from runtime.errors import ModelError
@@ -123,6 +125,17 @@ class Following:
         return now_us - self.looked_at_us >= pause_us
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A picture in which the primary face was found."""
+
+    picture: Picture
+    landmarks: Floats
+    presence: float
+    roi: Roi
+    state: Following
+
+
 class _Network:
     """One network with one input, on one thread."""
 
@@ -150,8 +163,6 @@ class _Network:
 class Landmarker:
     """A :class:`~inference_workers.engines.protocols.FaceEngine`."""
 
-    max_batch = 1  # the networks take one picture each: a batch would only make the first one wait
-
     def __init__(
         self,
         bundle: Path,
@@ -172,6 +183,8 @@ class Landmarker:
         self._emotion = emotion
         self._heads = heads
         self._poses = poses
+        # Our own networks take one picture each: a batch would only make the first one wait.
+        self.max_batch: Final = 1 if heads is None else heads.max_batch
         variant = "_rule" if emotion is None else "_own" if emotion.own else ""
         own = f"landmarker{'' if heads is not None and heads.tells_emotions else variant}@4"
         self.source = f"{named}+{own}" if named else own
@@ -213,9 +226,19 @@ class Landmarker:
         return self._acquire(picture, found, Following(tracks), 0)[0]
 
     def infer(self, batch: Sequence[FaceInput]) -> Sequence[FaceOutput]:
-        return [self._one(each) for each in batch]
+        seen = [self._look_at(each) for each in batch]
+        faces = [each for each in seen if isinstance(each, _Seen)]
+        told = iter(self._told([(each.picture, each.roi) for each in faces]))
+        return [
+            FaceOutput(self._describe(each, next(told)), each.state) if isinstance(each, _Seen) else each
+            for each in seen
+        ]
 
-    def _one(self, given: FaceInput) -> FaceOutput:
+    def _told(self, faces: Sequence[Face]) -> Sequence[Told]:
+        return [SAYS_NOTHING] * len(faces) if self._heads is None or not faces else self._heads.read(faces)
+
+    def _look_at(self, given: FaceInput) -> _Seen | FaceOutput:
+        """The primary face of the picture, or what is said without one."""
         state = given.state if isinstance(given.state, Following) else Following()
         picture, now_us = given.picture, given.captured_at_us
         landmarks, presence = self._follow(picture, state)
@@ -236,8 +259,7 @@ class Landmarker:
         if landmarks is None:
             return FaceOutput(replace(NO_FACE, face_count=count), state)
         roi = roi_of(landmarks)
-        state = replace(state, roi=roi)
-        return FaceOutput(self._describe(picture, landmarks, roi, presence, state), state)
+        return _Seen(picture, landmarks, presence, roi, replace(state, roi=roi))
 
     def _follow(self, picture: Picture, state: Following) -> tuple[Floats | None, float]:
         if state.roi is None:
@@ -282,9 +304,8 @@ class Landmarker:
         read[FROWNS] = fit.corner_drops(landmarks)
         return tuple(self._gains.apply(read).tolist())
 
-    def _read(self, picture: Picture, roi: Roi, aus: Vector) -> tuple[Vector, facial_affect.Affect]:
-        """AUs and affect of the face in this region, whose AUs are these by its blendshapes."""
-        told = SAYS_NOTHING if self._heads is None else self._heads.read(picture, roi)
+    def _read(self, picture: Picture, roi: Roi, aus: Vector, told: Told) -> tuple[Vector, facial_affect.Affect]:
+        """AUs and affect of the face in this region, whose AUs are these by its blendshapes, and what heads say."""
         aus = told.over_aus(aus)
         if told.scores is not None:
             affect = facial_affect.of_scores(told.scores)
@@ -295,20 +316,21 @@ class Landmarker:
             affect = facial_affect.of_scores(scores)
         return aus, told.over_affect(affect)
 
-    def _describe(self, picture: Picture, landmarks: Floats, roi: Roi, presence: float, state: Following) -> FaceSignal:
+    def _describe(self, seen: _Seen, told: Told) -> FaceSignal:
+        picture, landmarks = seen.picture, seen.landmarks
         height, width = picture.shape[:2]
         box = box_of(landmarks)
         fit = self._face.fit(landmarks)
         pose = fit.pose if self._poses is None else self._poses.pose(picture, box)
         weights = self._weights(landmarks, fit)
         named = dict(zip(BLENDSHAPES, weights, strict=True))
-        aus, affect = self._read(picture, roi, intensities(weights))
+        aus, affect = self._read(picture, seen.roi, intensities(weights), told)
         left = named["eyeLookOutLeft"] - named["eyeLookInLeft"] + named["eyeLookInRight"] - named["eyeLookOutRight"]
         down = named["eyeLookDownLeft"] + named["eyeLookDownRight"] - named["eyeLookUpLeft"] - named["eyeLookUpRight"]
         gaze_x, gaze_y = gaze_of(pose, 0.5 * left, 0.5 * down)
         return FaceSignal(
             face_detected=True,
-            confidence=confidence_of(presence, box, pose),
+            confidence=confidence_of(seen.presence, box, pose),
             emotion_scores=affect.scores,
             valence=affect.valence,
             arousal=affect.arousal,
@@ -323,8 +345,8 @@ class Landmarker:
             blink_left=named["eyeBlinkLeft"],
             blink_right=named["eyeBlinkRight"],
             box=(box.x / width, box.y / height, box.width / width, box.height / height),
-            face_count=len(state.tracks.sighted),
-            track_id=state.track_id,
+            face_count=len(seen.state.tracks.sighted),
+            track_id=seen.state.track_id,
         )
 
 

@@ -116,10 +116,15 @@ class Told:
 SAYS_NOTHING: Final = Told()
 
 
-class FaceHeads(Protocol):
-    """Networks that read emotions, affect or AUs from a face that was found. Stateless.
+Face = tuple[Picture, Roi]
+"""A face that was found: its picture, and the region that its landmarks fill."""
 
-    Any exception from :meth:`read` is taken to concern the picture.
+
+class FaceHeads(Protocol):
+    """Networks that read emotions, affect or AUs from faces that were found. Stateless.
+
+    Any exception from :meth:`read` is taken to concern the batch, but for a ModelServerError, which concerns whoever
+    serves the networks: to ask for the faces one by one is in vain.
     """
 
     @property
@@ -127,12 +132,17 @@ class FaceHeads(Protocol):
         """Whether the scores of emotions are among what is said."""
         ...
 
-    def warm_up(self) -> None:
-        """Run every network once."""
+    @property
+    def max_batch(self) -> int:
+        """How many faces are worth reading together; 1 if batching gains nothing."""
         ...
 
-    def read(self, picture: Picture, roi: Roi) -> Told:
-        """What the face says whose landmarks fill this region. Blocks for the inference."""
+    def warm_up(self) -> None:
+        """Run every network once; raises ModelServerError if one is served and cannot be asked now."""
+        ...
+
+    def read(self, faces: Sequence[Face]) -> Sequence[Told]:
+        """What each face says, in order. Blocks for the inference."""
         ...
 
 

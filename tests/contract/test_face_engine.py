@@ -10,6 +10,7 @@ import yaml
 
 from inference_workers.engines.protocols import FaceEngine, FaceInput
 from inference_workers.face_engines import backed_face_engine
+from runtime.clock import ManualClock
 from runtime.metrics import Metrics
 from runtime.settings import Settings
 from schemas.codec import Codec
@@ -38,7 +39,7 @@ def _chain(folder: Path) -> FaceEngine:
     }  # fmt: skip
     (folder / "chain.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
     settings = Settings(cache_dir=cache_dir(), face_engine="onnx", face_chain=str(folder / "chain.yaml"))
-    return backed_face_engine(settings, Metrics("face-worker"))
+    return backed_face_engine(settings, ManualClock(), Metrics("face-worker"))
 
 
 @pytest.fixture(params=["landmarker", "chain", "fake"])

@@ -50,7 +50,7 @@ class ModelServer:
         assert self._process is not None
         assert self._process.poll() is None, self._log.read_text()[-3000:]
         try:
-            return httpx.get(f"http://127.0.0.1:{self.http}/v2/models/band_emotion/ready", timeout=2).is_success
+            return httpx.get(f"http://127.0.0.1:{self.http}/v2/health/ready", timeout=2).is_success
         except httpx.HTTPError:
             return False
 

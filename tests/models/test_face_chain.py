@@ -9,7 +9,8 @@ from torch import nn
 from inference_workers import face_chain
 from inference_workers.engines.face_crops import Framing, cut
 from inference_workers.engines.face_geometry import Roi
-from inference_workers.engines.onnx_heads import OnnxHeads
+from inference_workers.engines.face_heads import ChainHeads
+from inference_workers.engines.onnx_heads import OnnxNetwork
 from schemas.vocabulary import EMOTIONS
 from tests.support.faces import astronaut
 
@@ -67,7 +68,7 @@ def test_what_torch_exports_says_what_torch_says(tmp_path, dynamic):
         ],
     }  # fmt: skip
     (tmp_path / "chain.yaml").write_text(yaml.safe_dump(described), encoding="utf-8")
-    scores = OnnxHeads(face_chain.load(tmp_path / "chain.yaml")).read(astronaut(), FACE).scores
+    (told,) = ChainHeads(face_chain.load(tmp_path / "chain.yaml"), OnnxNetwork).read([(astronaut(), FACE)])
 
     rgb = cut(astronaut(), FACE, Framing(1.3), SIDE)[..., ::-1].astype(np.float32) / 255.0
     given = torch.from_numpy(((rgb - np.float32(MEAN)) / np.float32(STD)).transpose(2, 0, 1)[None].copy())
@@ -75,4 +76,4 @@ def test_what_torch_exports_says_what_torch_says(tmp_path, dynamic):
         *ours, contempt = torch.softmax(made(given), dim=1)[0].tolist()
     in_our_words = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry")
     expected = {name: p + contempt / 7 for name, p in zip(in_our_words, ours, strict=True)}
-    assert dict(zip(EMOTIONS, scores, strict=True)) == pytest.approx(expected, abs=1e-5)
+    assert dict(zip(EMOTIONS, told.scores, strict=True)) == pytest.approx(expected, abs=1e-5)

@@ -6,13 +6,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from inference_workers.engines import choice, kserve
+from inference_workers.engines import choice, kserve, kserve_model
 from inference_workers.engines.choice import speech_engine
 from inference_workers.engines.fallback import FallbackSpeech
-from inference_workers.engines.kserve import Address, KServeModel, KServeSpeech, ModelServerError
-from inference_workers.speech.failover import FIRST_PAUSE_US
+from inference_workers.engines.kserve import KServeSpeech
+from inference_workers.engines.kserve_model import KServeModel
+from inference_workers.failover import FIRST_PAUSE_US
+from inference_workers.served import Address
 from runtime.clock import ManualClock
-from runtime.errors import ModelError, SettingsError
+from runtime.errors import ModelError, ModelServerError, SettingsError
 from runtime.metrics import Metrics
 from runtime.settings import Settings
 from schemas.vocabulary import EMOTIONS
@@ -88,7 +90,7 @@ def test_the_other_number_of_labels_is_told(server, scheme):
 
 
 def test_a_model_that_is_not_there_is_told(server, scheme):
-    with pytest.raises(ModelServerError, match="nowhere"):
+    with pytest.raises(ModelError, match="nowhere: the server has no such model"):
         KServeSpeech(server.url(scheme, "nowhere"), timeout_s=10.0, labels=LABELS).warm_up()
 
 
@@ -100,8 +102,8 @@ def test_a_server_that_is_not_there_is_told(scheme):
 
 @pytest.mark.parametrize("url", ["", "grpc://x/m", "grpc://x:1", "tcp://x:1/m", "http://x:1/a/b", "http://x:y/m"])
 def test_an_address_that_is_none_is_refused(url):
-    with pytest.raises(SettingsError, match="scheme://host:port/model"):
-        Address.of(url)
+    with pytest.raises(SettingsError, match=r"AFFECTSTREAM_SPEECH_URL: .*scheme://host:port/model"):
+        KServeSpeech(url, timeout_s=1.0, labels=LABELS)
 
 
 def test_labels_that_are_none_of_ours_are_refused():
@@ -118,15 +120,15 @@ def test_shared_memory_is_used_only_where_the_server_offers_it(server, scheme, m
             made.append(size)
             raise RuntimeError("MLServer takes none")
 
-    monkeypatch.setattr(kserve, "_SharedRegion", Region)
+    monkeypatch.setattr(kserve_model, "_SharedRegion", Region)
     batch = np.stack(WINDOWS)
     model = KServeModel(Address.of(server.url(scheme, "band_emotion")), timeout_s=10.0)
     wanted = model.infer(batch)["probabilities"]
     assert made == []
     # A server that says it does, and then refuses, is served over the connection all the same.
-    monkeypatch.setattr(kserve, "SHARED_MEMORY", "")
+    monkeypatch.setattr(kserve_model, "SHARED_MEMORY", "")
     offered = KServeModel(Address.of(server.url(scheme, "band_emotion")), timeout_s=10.0)
-    client = offered._client(kserve.WARM_UP_S)
+    client = offered._client(kserve_model.WARM_UP_S)
     said = {"name": "mlserver", "extensions": [""]}
     monkeypatch.setattr(
         client, "get_server_metadata", lambda **_: SimpleNamespace(**said) if scheme == "grpc" else said
@@ -152,7 +154,7 @@ def test_the_shared_memory_holds_the_batch():
             self.registered.remove((name, f"/{name}", 12))
 
     client = Client()
-    region = kserve._SharedRegion(client, 12)
+    region = kserve_model._SharedRegion(client, 12)
     try:
         region.fill(np.array([1.0, 2.0, 3.0], np.float32))
         seen = SharedMemory(region.name)

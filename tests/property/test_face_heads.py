@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference_workers.engines.onnx_heads import scores_of, values_of
+from inference_workers.engines.face_heads import scores_of, values_of
 from inference_workers.face_chain import NONE, Output
 from schemas.vocabulary import AUS, EMOTIONS
 

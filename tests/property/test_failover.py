@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference_workers.speech.failover import FIRST_PAUSE_US, LONGEST_PAUSE_US, Ask, Failover, State
+from inference_workers.failover import FIRST_PAUSE_US, LONGEST_PAUSE_US, Ask, Failover, State
 
 steps = st.lists(st.tuples(st.integers(0, 5_000_000), st.sampled_from(["works", "fails", "hangs"])), max_size=80)
 

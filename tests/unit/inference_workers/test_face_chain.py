@@ -159,3 +159,44 @@ def test_a_file_that_is_not_there(tmp_path):
     (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ModelError, match=r"bytes\.yaml cannot be read"):
         face_chain.load(tmp_path / "bytes.yaml")
+
+
+def on_a_server(url="grpc://triton:8001/affectnet_b0", **more):
+    raw = described()
+    raw["heads"][0].pop("file")
+    raw["heads"][0] |= {"server": url} | more
+    return raw
+
+
+def test_a_network_may_be_on_a_server(tmp_path):
+    (head,) = loaded(tmp_path, on_a_server()).heads
+    assert (head.file, head.server, head.batch) == (None, "grpc://triton:8001/affectnet_b0", 8)
+    assert head.where == "grpc://triton:8001/affectnet_b0"
+    assert loaded(tmp_path, on_a_server(batch=4)).heads[0].batch == 4
+
+
+@pytest.mark.parametrize(
+    "more, said",
+    [
+        ({"file": "head.onnx"}, r"heads\.0: a network is either in a file or on a server"),
+        ({"batch": 0}, r"heads\.0\.batch: "),
+        ({"url": "triton:8001"}, r"heads\.0\.server: .*is not scheme://host:port/model"),
+        ({"url": "grpc://triton:8001/a/b"}, r"heads\.0\.server: .*is not scheme://host:port/model"),
+        ({"url": "grpc://me:secret@triton:8001/a"}, r"heads\.0\.server: .*a secret belongs in .*FACE_TOKEN"),
+    ],
+)  # fmt: skip
+def test_addresses_that_cannot_be(tmp_path, more, said):
+    with pytest.raises(ModelError, match=said) as refused:
+        loaded(tmp_path, on_a_server(**more))
+    assert "secret@" not in str(refused.value)
+
+
+def test_a_network_is_somewhere_and_files_take_no_batches(tmp_path):
+    nowhere = described()
+    nowhere["heads"][0].pop("file")
+    with pytest.raises(ModelError, match="either in a file or on a server"):
+        loaded(tmp_path, nowhere)
+    alone = described()
+    alone["heads"][0]["batch"] = 4
+    with pytest.raises(ModelError, match="batch: only servers are given several faces at once"):
+        loaded(tmp_path, alone)

@@ -8,6 +8,7 @@ import yaml
 
 from inference_workers import face_engines, models
 from inference_workers.engines.protocols import FaceInput
+from runtime.clock import ManualClock
 from runtime.errors import ModelError, PrerequisiteError, SettingsError
 from runtime.metrics import Metrics
 from runtime.settings import Settings
@@ -78,7 +79,7 @@ def test_a_chain_says_what_it_says_and_the_rest_stays_ours(settings, tmp_path, c
     units = {"says": "action_units", "labels": ["AU12", "AU04"], "activation": "none", "first": 2}
     with caplog.at_level(logging.INFO):
         engine = face_engines.backed_face_engine(
-            chain_of(settings, tmp_path, SAD, units, bias=[9.0, 0.0, 0.25, 0.75]), Metrics("face-worker")
+            chain_of(settings, tmp_path, SAD, units, bias=[9.0, 0.0, 0.25, 0.75]), ManualClock(), Metrics("face-worker")
         )
     assert engine.source == "chain:mine@3+landmarker@4"
     assert "licence: CC0-1.0" in caplog.text
@@ -129,7 +130,7 @@ def test_a_picture_that_a_head_fails_on_is_answered_by_the_embedded_engine(setti
     chosen = chain_of(settings, tmp_path, probabilities, bias=[1.0, 0.0])
     head(tmp_path / "head.onnx", {"out": [[5.0, 0.0]] * 3}, bias=[1.0, 0.0])
     metrics = Metrics("face-worker")
-    output = seen(face_engines.backed_face_engine(chosen, metrics))
+    output = seen(face_engines.backed_face_engine(chosen, ManualClock(), metrics))
     assert output.source == "landmarker@4"
     assert output.signal.emotion_scores == seen(landmarker()).signal.emotion_scores
     assert output.signal.track_id == 0

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from inference_workers.engines.fallback import STUCK_US, FallbackSpeech
-from inference_workers.speech.failover import FIRST_PAUSE_US
+from inference_workers.failover import FIRST_PAUSE_US
 from runtime.clock import ManualClock
 from runtime.errors import ModelError
 from runtime.metrics import Metrics

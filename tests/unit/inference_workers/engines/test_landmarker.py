@@ -5,15 +5,17 @@ import cv2
 import numpy as np
 import pytest
 
+from inference_workers import face_engines
 from inference_workers.engines.face_geometry import Box, Pose
 from inference_workers.engines.landmarker import NO_FACE, Following, Landmarker, confidence_of
-from inference_workers.engines.protocols import FaceInput
+from inference_workers.engines.protocols import FaceInput, Told
 from runtime.errors import ModelError
+from runtime.settings import Settings
 from schemas.records import FaceSignal
 from schemas.vocabulary import AUS, BLENDSHAPES, EMOTIONS
 from tests.support.engines import landmarker
 from tests.support.faces import astronaut, blank, mirrored, moved, rolled
-from tests.support.prerequisites import shared_data
+from tests.support.prerequisites import cache_dir, shared_data
 
 MS = 1_000
 
@@ -287,3 +289,37 @@ def test_while_it_is_hidden_nobody_who_was_there_takes_its_place(engine):
 def test_a_track_begins_with_nothing():
     assert Following().roi is None
     assert Following().track_id == -1
+
+
+class Together:
+    """Heads that are worth asking for several faces, and say of each how many were asked for."""
+
+    tells_emotions = False
+    max_batch = 6
+
+    def __init__(self):
+        self.asked = []
+
+    def warm_up(self):
+        pass
+
+    def read(self, faces):
+        self.asked.append([picture.shape for picture, _ in faces])
+        return [Told(valence=len(self.asked[-1]) / 10) for _ in faces]
+
+
+def test_the_faces_of_a_batch_are_read_together(engine):
+    heads = Together()
+    settings = Settings(cache_dir=cache_dir())
+    several = face_engines.landmarker(settings, heads=heads)
+    assert (engine.max_batch, several.max_batch) == (1, 6)
+    pictures = [astronaut(), blank(), mirrored(astronaut())]
+    found = several.infer([FaceInput(picture, 0) for picture in pictures])
+    assert heads.asked == [[pictures[0].shape, pictures[2].shape]]
+    assert [each.signal.face_detected for each in found] == [True, False, True]
+    assert [each.signal.valence for each in found] == [0.2, 0.0, 0.2]
+    alone = [see(engine, picture).signal for picture in pictures]
+    assert [each.signal.blendshapes for each in found] == [each.blendshapes for each in alone]
+    assert [each.signal.box for each in found] == [each.box for each in alone]
+    several.infer([FaceInput(blank(), 0)])
+    assert len(heads.asked) == 1, "without a face nobody is asked"

@@ -8,8 +8,9 @@ from inference_workers import face_chain, models
 from inference_workers.engines.face_crops import Framing, cut
 from inference_workers.engines.face_emotion import FRAMING, SIDE, FaceEmotion, crop
 from inference_workers.engines.face_geometry import ROI_SCALE, Roi
-from inference_workers.engines.onnx_heads import OnnxHeads, prepare
-from inference_workers.engines.protocols import SAYS_NOTHING
+from inference_workers.engines.face_heads import ChainHeads, prepare
+from inference_workers.engines.onnx_heads import OnnxNetwork
+from inference_workers.engines.protocols import SAYS_NOTHING, Told
 from inference_workers.face_chain import Input
 from runtime.errors import ModelError
 from schemas.vocabulary import AUS, EMOTIONS
@@ -27,11 +28,16 @@ def plain(blue: int = 51, green: int = 102, red: int = 204) -> np.ndarray:
     return np.full((64, 64, 3), (blue, green, red), np.uint8)
 
 
-def heads_of(folder, *described) -> OnnxHeads:
+def read(heads: ChainHeads, picture, roi) -> Told:
+    (told,) = heads.read([(picture, roi)])
+    return told
+
+
+def heads_of(folder, *described) -> ChainHeads:
     raw = {"name": "mine", "version": "1", "licence": "MIT", "heads": list(described)}
     path = folder / "chain.yaml"
     path.write_text(yaml.safe_dump(raw), encoding="utf-8")
-    return OnnxHeads(face_chain.load(path))
+    return ChainHeads(face_chain.load(path), OnnxNetwork)
 
 
 def described(output, *, file="head.onnx", **takes):
@@ -44,7 +50,7 @@ def emotions(**changes):
 
 def test_emotions_by_softmax_and_temperature(tmp_path):
     head(tmp_path / "head.onnx", {"out": [[0, 0], [0, 0], [0, 0]]}, bias=[2.0, 0.0])
-    told = heads_of(tmp_path, described(emotions(temperature=2.0))).read(plain(), WHOLE)
+    told = read(heads_of(tmp_path, described(emotions(temperature=2.0))), plain(), WHOLE)
     scores = dict(zip(EMOTIONS, told.scores, strict=True))
     assert scores["happy"] == pytest.approx(1 / (1 + np.exp(-1.0)))
     assert sum(told.scores) == pytest.approx(1.0)
@@ -54,21 +60,21 @@ def test_emotions_by_softmax_and_temperature(tmp_path):
 def test_what_is_none_of_ours_is_spread_evenly(tmp_path):
     head(tmp_path / "head.onnx", {"out": [[0, 0], [0, 0], [0, 0]]}, bias=[0.7, 0.3])
     output = emotions(labels=["contempt", "fear"], map={"contempt": "none"}, activation="none")
-    scores = heads_of(tmp_path, described(output)).read(plain(), WHOLE).scores
+    scores = read(heads_of(tmp_path, described(output)), plain(), WHOLE).scores
     assert scores == pytest.approx([0.3 + 0.7 * EVEN if name == "fear" else 0.7 * EVEN for name in EMOTIONS])
 
 
 def test_two_labels_may_be_one_emotion(tmp_path):
     head(tmp_path / "head.onnx", {"out": [[0, 0, 0], [0, 0, 0], [0, 0, 0]]}, bias=[0.5, 0.3, 0.2])
     output = emotions(labels=["anger", "contempt", "joy"], map={"contempt": "angry"}, activation="none")
-    scores = heads_of(tmp_path, described(output)).read(plain(), WHOLE).scores
+    scores = read(heads_of(tmp_path, described(output)), plain(), WHOLE).scores
     assert scores[EMOTIONS.index("angry")] == pytest.approx(0.8)
     assert scores[EMOTIONS.index("happy")] == pytest.approx(0.2)
 
 
 def test_sigmoids_need_not_sum_to_one(tmp_path):
     head(tmp_path / "head.onnx", {"out": [[0, 0], [0, 0], [0, 0]]}, bias=[0.0, np.log(3)])
-    scores = heads_of(tmp_path, described(emotions(activation="sigmoid"))).read(plain(), WHOLE).scores
+    scores = read(heads_of(tmp_path, described(emotions(activation="sigmoid"))), plain(), WHOLE).scores
     assert scores[EMOTIONS.index("sad")] == pytest.approx(0.75 / 1.25)
 
 
@@ -85,8 +91,10 @@ def test_colours_arrive_in_their_order_and_range(tmp_path, takes, layout, shape)
     """Each channel alone decides one AU: what the network got can be read off."""
     head(tmp_path / "head.onnx", {"out": np.eye(3).tolist()}, shape=shape, layout=layout)
     output = {"says": "action_units", "labels": ["AU1", "AU2", "AU4"], "activation": "none"}
-    said = heads_of(tmp_path, described(output, **takes, scale=255, mean=[0.1, 0.0, 0.0], std=[2.0, 1.0, 1.0])).read(
-        plain(51, 102, 204), WHOLE
+    said = read(
+        heads_of(tmp_path, described(output, **takes, scale=255, mean=[0.1, 0.0, 0.0], std=[2.0, 1.0, 1.0])),
+        plain(51, 102, 204),
+        WHOLE,
     )
     first, last = (0.8, 0.2) if takes["colour"] == "rgb" else (0.2, 0.8)
     assert said.aus == pytest.approx({"AU01": (first - 0.1) / 2.0, "AU02": 0.4, "AU04": last}, abs=1e-4)
@@ -96,14 +104,14 @@ def test_colours_arrive_in_their_order_and_range(tmp_path, takes, layout, shape)
 def test_grey_pictures_as_bytes(tmp_path, layout, shape):
     head(tmp_path / "head.onnx", {"out": [[1.0]]}, shape=shape, layout=layout, takes=TensorProto.UINT8)
     output = {"says": "action_units", "labels": ["AU45"], "activation": "none", "range": [0, 255]}
-    said = heads_of(tmp_path, described(output, colour="grey", layout=layout)).read(plain(90, 90, 90), WHOLE)
+    said = read(heads_of(tmp_path, described(output, colour="grey", layout=layout)), plain(90, 90, 90), WHOLE)
     assert said.aus["AU45"] == pytest.approx(90 / 255)
 
 
 def test_half_precision(tmp_path):
     head(tmp_path / "head.onnx", {"out": [[0.01], [0.0], [0.0]]}, takes=TensorProto.FLOAT16)
     output = {"says": "affect", "labels": ["valence"], "activation": "none"}
-    said = heads_of(tmp_path, described(output, colour="bgr")).read(plain(blue=50), WHOLE)
+    said = read(heads_of(tmp_path, described(output, colour="bgr")), plain(blue=50), WHOLE)
     assert said.valence == pytest.approx(0.5, abs=1e-3)
 
 
@@ -112,7 +120,7 @@ def test_affect_and_units_are_brought_to_our_ranges(tmp_path):
     head(tmp_path / "b.onnx", {"out": [[0] * 3] * 3}, bias=[2.5, -3.0, 0.0])
     affect = {"says": "affect", "labels": ["arousal", "dominance"], "activation": "none", "range": [1, 9]}
     units = {"says": "action_units", "labels": ["AU12", "AU25", "none"], "activation": "none", "range": [0, 5]}
-    said = heads_of(tmp_path, described(affect, file="a.onnx"), described(units, file="b.onnx")).read(plain(), WHOLE)
+    said = read(heads_of(tmp_path, described(affect, file="a.onnx"), described(units, file="b.onnx")), plain(), WHOLE)
     assert (said.valence, said.arousal, said.dominance) == (None, pytest.approx(-0.25), pytest.approx(1.0))
     assert said.aus == {"AU12": 0.5, "AU25": 0.0}
     assert said.scores is None
@@ -122,7 +130,7 @@ def test_one_output_may_say_several_things(tmp_path):
     head(tmp_path / "head.onnx", {"out": [[0] * 4] * 3}, bias=[1.0, 1.0, 0.5, -0.5])
     both = described(emotions())
     both["outputs"] += [{"says": "affect", "labels": ["valence", "arousal"], "activation": "none", "first": 2}]
-    said = heads_of(tmp_path, both).read(plain(), WHOLE)
+    said = read(heads_of(tmp_path, both), plain(), WHOLE)
     assert said.scores[EMOTIONS.index("happy")] == pytest.approx(0.5)
     assert (said.valence, said.arousal) == (0.5, -0.5)
 
@@ -138,7 +146,7 @@ def test_the_shipped_network_as_a_chain_says_what_it_says_in_the_default_engine(
     }
     roi = Roi(222.0, 115.0, 190.0, 0.1)
     (expected,) = FaceEmotion(weights).scores([crop(astronaut(), roi)])
-    assert heads_of(tmp_path, own).read(astronaut(), roi).scores == pytest.approx(expected, abs=1e-6)
+    assert read(heads_of(tmp_path, own), astronaut(), roi).scores == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_documented_example_runs(tmp_path):
@@ -146,7 +154,7 @@ def test_the_documented_example_runs(tmp_path):
     (tmp_path / "face-chain.yaml").write_text(text, encoding="utf-8")
     head(tmp_path / "efficientnet_b0_affectnet.onnx", {"logits": [[0] * 10] * 3}, shape=("batch", 3, 224, 224))
     head(tmp_path / "resnet50_action_units.onnx", {"aus": [[0.01] * 7] * 3}, shape=(1, 112, 112, 3), layout="nhwc")
-    said = OnnxHeads(face_chain.load(tmp_path / "face-chain.yaml")).read(plain(), WHOLE)
+    said = read(ChainHeads(face_chain.load(tmp_path / "face-chain.yaml"), OnnxNetwork), plain(), WHOLE)
     assert said.scores == pytest.approx([EVEN / 8 + 1 / 8] * len(EMOTIONS))
     assert (said.valence, said.arousal) == (0.0, 0.0)
     assert set(said.aus) == {"AU01", "AU02", "AU04", "AU06", "AU12", "AU25"}
@@ -203,16 +211,16 @@ def test_numbers_that_are_none_on_one_picture_are_that_pictures_error(tmp_path):
     head(tmp_path / "head.onnx", {"out": [[1.0, 0.0]] * 3}, bias=[1.0, 0.0])
     made = heads_of(tmp_path, described(emotions(activation="none")))
     with pytest.raises(FloatingPointError, match="no probabilities"):
-        made.read(plain(), WHOLE)
+        read(made, plain(), WHOLE)
 
 
 def test_a_chain_of_a_detector_alone_says_nothing(tmp_path):
     path = tmp_path / "chain.yaml"
     path.write_text("{name: d, version: '1', licence: MIT, detector: {file: d.onnx}}", encoding="utf-8")
-    made = OnnxHeads(face_chain.load(path))
+    made = ChainHeads(face_chain.load(path), OnnxNetwork)
     made.warm_up()
     assert not made.tells_emotions
-    assert made.read(plain(), WHOLE) == SAYS_NOTHING
+    assert read(made, plain(), WHOLE) == SAYS_NOTHING
 
 
 def test_prepared_pictures_are_contiguous_and_as_described():

@@ -1,4 +1,4 @@
-"""When a speech engine that fails is passed over, and when it is tried again. Pure: time is an argument.
+"""When an engine that fails is passed over, and when it is tried again. Pure: time is an argument.
 
 An engine is *healthy* until it fails once; then it is *suspended* for a pause, after which one probe is made beside the
 work of its stand-in. The pause doubles with every failure that follows, and begins anew after a steady half minute.

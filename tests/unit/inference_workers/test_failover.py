@@ -1,6 +1,6 @@
 import pytest
 
-from inference_workers.speech.failover import FIRST_PAUSE_US, LONGEST_PAUSE_US, STEADY_US, Ask, Failover, State
+from inference_workers.failover import FIRST_PAUSE_US, LONGEST_PAUSE_US, STEADY_US, Ask, Failover, State
 
 
 def test_a_healthy_primary_is_asked():

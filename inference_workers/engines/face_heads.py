@@ -15,6 +15,7 @@ from inference_workers.engines.face_crops import Framing, cut
 from inference_workers.engines.face_geometry import Roi, sigmoid
 from inference_workers.engines.protocols import SAYS_NOTHING, Face, Told
 from inference_workers.face_chain import FaceChain, Head, Input, Output
+from inference_workers.probabilities import softmax
 from inference_workers.served import TensorSpec
 from runtime.errors import ModelError, ModelServerError
 from schemas.records import Vector
@@ -243,8 +244,7 @@ def _activated(output: Output, row: Numbers) -> Numbers:
         raise FloatingPointError(f"{output.name or 'its output'} gives numbers that are not finite")
     match output.activation:
         case "softmax":
-            e = np.exp((row - row.max()) / output.temperature)
-            return np.asarray(e / e.sum())
+            return softmax((row - row.max()) / output.temperature)
         case "sigmoid":
             return sigmoid(row.astype(np.float32)).astype(np.float64)
         case "tanh":

@@ -4,14 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
+from inference_workers.probabilities import softmax
+
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
-
-
-def softmax(logits: Array) -> Array:
-    """Rows of logits to rows of probabilities."""
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
 def best_temperature(logits: Array, labels: Labels) -> float:

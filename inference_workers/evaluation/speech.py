@@ -12,11 +12,11 @@ from inference_workers.engines.embedded_speech import answer_of
 from inference_workers.engines.protocols import SpeechEmotion, SpeechEngine
 from inference_workers.evaluation.calibration import best_temperature
 from inference_workers.evaluation.scores import Scores
+from inference_workers.probabilities import softmax
 from inference_workers.speech import emotion
 from inference_workers.speech.features import SAMPLE_RATE_HZ, analysed, voiced_fraction
 from inference_workers.training import corpus, speech_emotion, speech_noise
 from inference_workers.training.corpus import Clip
-from inference_workers.training.perceptron import softmax
 from schemas.vocabulary import EMOTIONS
 
 WINDOW: Final = SAMPLE_RATE_HZ

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from inference_workers.engines.protocols import SpeechEmotion
 from inference_workers.facial_affect import of_scores
+from inference_workers.probabilities import softmax
 from runtime.errors import ModelError
 from schemas.vocabulary import EMOTIONS
 
@@ -136,12 +137,6 @@ def felt(reading: Reading) -> SpeechEmotion:
         arousal=affect.arousal,
         dominance=affect.dominance,
     )
-
-
-def softmax(logits: Logits) -> NDArray[np.float64]:
-    """Probabilities, in double precision, so that they sum to 1."""
-    raised = np.exp(logits.astype(np.float64) - float(logits.max()))
-    return np.asarray(raised / raised.sum(), np.float64)
 
 
 def alignment(path: Ids) -> tuple[Spoken, ...]:

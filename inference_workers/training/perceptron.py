@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from inference_workers.probabilities import softmax
+
 Array = NDArray[np.float64]
 
 BETA_1: Final = 0.9
@@ -38,13 +40,6 @@ class Perceptron:
         w1, b1, w2, b2 = self.parameters
         result: Array = np.maximum(inputs @ w1 + b1, 0.0) @ w2 + b2
         return result
-
-
-def softmax(logits: Array) -> Array:
-    """Probabilities along the last axis."""
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    result: Array = shifted / shifted.sum(axis=-1, keepdims=True)
-    return result
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference_workers.evaluation.calibration import best_temperature, calibration_error
+from inference_workers.probabilities import softmax
 from inference_workers.speech import emotion
 from inference_workers.speech.features import FEATURES, SAMPLE_RATE_HZ, emotion_features, voiced_fraction
 from inference_workers.training import augment, corpus, perceptron
-from inference_workers.training.perceptron import Recipe, softmax
+from inference_workers.training.perceptron import Recipe
 from runtime.errors import PrerequisiteError, SettingsError
 
 Array = NDArray[np.float64]

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from inference_workers.evaluation.calibration import best_temperature, confidence_error
 from inference_workers.evaluation.scores import Scores
+from inference_workers.probabilities import softmax
 from inference_workers.speech import emotion
 from inference_workers.speech.features import Analysed, analysed, voiced_fraction
 from inference_workers.training import augment, corpus, speech_emotion
-from inference_workers.training.perceptron import softmax
 from inference_workers.training.speech_emotion import STEP, VOICED_AT_LEAST, WINDOW, Windows, say
 from runtime.errors import PrerequisiteError, SettingsError
 

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inference_workers.evaluation.calibration import best_temperature, calibration_error, softmax
+from inference_workers.evaluation.calibration import best_temperature, calibration_error
 from inference_workers.evaluation.face import Answer, FaceScores
+from inference_workers.probabilities import softmax
 from inference_workers.training.face import corpora
 from inference_workers.training.face.card import Made, card
 from inference_workers.training.face.corpora import Faces, Split

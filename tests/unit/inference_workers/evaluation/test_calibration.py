@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from inference_workers.evaluation.calibration import best_temperature, calibration_error, softmax
+from inference_workers.evaluation.calibration import best_temperature, calibration_error
+from inference_workers.probabilities import softmax
 
 
 def drawn(n: int = 20_000, seed: int = 0):

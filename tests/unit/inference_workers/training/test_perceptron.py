@@ -1,6 +1,7 @@
 import numpy as np
 
-from inference_workers.training.perceptron import Recipe, Wanted, softmax, train
+from inference_workers.probabilities import softmax
+from inference_workers.training.perceptron import Recipe, Wanted, train
 
 RECIPE = Recipe(hidden=16, epochs=40, batch=32, rate=5e-3, input_dropout=0.0, hidden_dropout=0.2)
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from inference_workers.engines.embedded_speech import EmbeddedSpeech
+from inference_workers.probabilities import softmax
 from inference_workers.speech import emotion
 from inference_workers.speech.features import emotion_features
 from inference_workers.training import perceptron, speech_emotion
@@ -43,10 +44,10 @@ def test_no_speaker_is_answered_by_a_model_that_heard_it(monkeypatch):
 def test_temperature_mends_overconfidence():
     random = np.random.default_rng(0)
     true = random.normal(0, 1, (4_000, 7))
-    labels = np.array([random.choice(7, p=row) for row in perceptron.softmax(true)])
+    labels = np.array([random.choice(7, p=row) for row in softmax(true)])
     assert speech_emotion.best_temperature(true * 3, labels) == pytest.approx(3.0, rel=0.1)
-    assert speech_emotion.calibration_error(perceptron.softmax(true), labels) < 0.03
-    assert speech_emotion.calibration_error(perceptron.softmax(true * 3), labels) > 0.2
+    assert speech_emotion.calibration_error(softmax(true), labels) < 0.03
+    assert speech_emotion.calibration_error(softmax(true * 3), labels) > 0.2
 
 
 def test_uar_and_macro_f1_by_hand():
@@ -104,7 +105,7 @@ def test_the_model_is_the_mean_of_its_members(corpus_folder):
     )
     inputs = np.stack([emotion_features(vowel(1.0, f)) for f in FORMANTS_HZ.values()])
     (found,) = onnxruntime.InferenceSession(str(corpus_folder / "m.onnx")).run(None, {"features": inputs})
-    np.testing.assert_allclose(found, perceptron.softmax(model.logits(inputs.astype(float))), atol=1e-4)
+    np.testing.assert_allclose(found, softmax(model.logits(inputs.astype(float))), atol=1e-4)
 
 
 def test_a_shipped_model_is_not_trained_on_ravdess(tmp_path):

@@ -102,7 +102,8 @@ class Explorer:
                 ) AS d ON d.session_id = l.session_id
                 LEFT JOIN
                 (
-                    SELECT session_id, countIf(kind = 'opt_out') AS opt_outs, countIf(kind = 'rating') AS ratings,
+                    SELECT session_id, countIf(kind = 'opt_out') AS opt_outs,
+                           countIf(kind = 'rating' AND value IS NOT NULL) AS ratings,
                            sumIf(value, kind = 'rating') AS rated
                     FROM client_events FINAL
                     WHERE kind IN ('opt_out', 'rating') AND session_id IN (SELECT session_id FROM chosen)

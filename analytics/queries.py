@@ -279,8 +279,10 @@ class Queries:
             events = _dicts(
                 client,
                 f"""
-                SELECT kind, {_ms("captured_at")} AS at_ms, value FROM client_events FINAL
-                WHERE session_id = {{session:String}} AND kind != 'ack' ORDER BY captured_at LIMIT 1000
+                SELECT kind, {_ms("captured_at")} AS at_ms, value,
+                       if(kind = 'rating' AND detail != '', detail, NULL) AS felt
+                FROM client_events FINAL WHERE session_id = {{session:String}} AND kind != 'ack'
+                ORDER BY captured_at LIMIT 1000
                 """,
                 session=session_id,
             )

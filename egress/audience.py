@@ -123,14 +123,14 @@ class Audience:
             if captured_us is not None and rendered_us is not None and 0 <= rendered_us - captured_us <= 60_000_000:
                 self._metrics.observe("hop_seconds", (rendered_us - captured_us) / 1e6, hop="tick_to_rendered")
         elif kind == "rating":
-            value = message.get("value")
-            if not isinstance(value, int | float) or isinstance(value, bool) or not 1 <= value <= 5:
+            value, felt = message.get("value"), message.get("felt")
+            told = value is None and felt is not None  # only what is felt, without a rating
+            if not told and (not isinstance(value, int | float) or isinstance(value, bool) or not 1 <= value <= 5):
                 raise Violation(CloseCode.MALFORMED, "rating: value must be a number from 1 to 5")
             rated = _whole(message, "sequence") if "sequence" in message else None
-            felt = message.get("felt")
             if felt is not None and felt not in EMOTIONS:
                 raise Violation(CloseCode.MALFORMED, f"rating: felt must be one of {', '.join(EMOTIONS)}")
-            events.write("rating", value=float(value), frame_sequence=rated, detail=felt)
+            events.write("rating", value=None if value is None else float(value), frame_sequence=rated, detail=felt)
         else:
             raise Violation(CloseCode.MALFORMED, "unknown type of message: ack, rating and ping are known")
 

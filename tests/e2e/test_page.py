@@ -58,6 +58,13 @@ def test_speech_is_heard(own):
     assert own["spoke"]
 
 
+def test_the_wearer_is_asked_what_they_feel(own):
+    rated, told = own["ratings"]
+    assert (rated["value"], told["felt"]) == (4, "happy")
+    assert "value" not in told
+    assert told["sequence"] >= rated["sequence"] > 0
+
+
 def test_stop_ends_capture_and_session_at_once(own):
     assert {track["readyState"] for track in own["tracksAfter"]} == {"ended"}
     assert own["sentAfterStop"] == 0

@@ -237,15 +237,17 @@ async def test_acknowledgements_and_ratings_are_written_down(settings: Settings)
             rendered = CLOCK.now_us()
             await socket.send(orjson.dumps({"type": "ack", "sequence": 7, "rendered_at_us": rendered}).decode())
             await socket.send('{"type":"rating","value":4.5,"sequence":7}')
-        found = events.until(lambda found: len(found) == 4)
-    joined, acknowledged, rated, left = found
-    assert [event.kind for event in found] == ["viewer_joined", "ack", "rating", "viewer_left"]
-    assert [event.sequence for event in found] == [0, 1, 2, 3]
+            await socket.send('{"type":"rating","felt":"happy","sequence":7}')
+        found = events.until(lambda found: len(found) == 5)
+    joined, acknowledged, rated, told, left = found
+    assert [event.kind for event in found] == ["viewer_joined", "ack", "rating", "rating", "viewer_left"]
+    assert [event.sequence for event in found] == [0, 1, 2, 3, 4]
     assert joined.client_id == left.client_id
     assert (acknowledged.frame_sequence, acknowledged.rendered_at_us) == (7, rendered)
     assert acknowledged.frame_captured_at_us // 1_000 == frame["timestamp_ms"]
     assert acknowledged.frame_captured_at_us <= acknowledged.relayed_at_us <= rendered
-    assert (rated.value, rated.frame_sequence) == (4.5, 7)
+    assert (rated.value, rated.frame_sequence, rated.detail) == (4.5, 7, None)
+    assert (told.value, told.frame_sequence, told.detail) == (None, 7, "happy")
     assert left.value == 0.0
 
 
@@ -258,6 +260,9 @@ async def test_acknowledgements_and_ratings_are_written_down(settings: Settings)
         '{"type":"launch"}',
         '{"type":"rating","value":9}',
         '{"type":"rating","value":true}',
+        '{"type":"rating","sequence":7}',
+        '{"type":"rating","value":9,"felt":"happy"}',
+        '{"type":"rating","felt":"hungry"}',
         '{"type":"ack","sequence":-1}',
         '{"type":"ack","sequence":"x"}',
     ],

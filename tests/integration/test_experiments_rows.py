@@ -64,7 +64,10 @@ def records(folder: Path) -> tuple[list[Record], dict[str, dict[str, float | Non
         frames = [CODEC.decode(AvatarFrame, value) for _, value in step.frames]
         found += [*said, *frames, *frames[:40]]  # some were published again
         found.append(event(name, "exposure", start_us + US, 0, detail=f"livelier/{variant.name}"))
-        found.append(event(name, "rating", start_us + 9 * US, 1, value=3.0 + n % 3, detail="happy", frame_sequence=200))
+        with_it = "happy" if n % 2 else None  # or told by itself, as the page does
+        found.append(event(name, "rating", start_us + 9 * US, 1, value=3.0 + n % 3, detail=with_it, frame_sequence=200))
+        if with_it is None:
+            found.append(event(name, "rating", start_us + 9 * US, 4, detail="happy", frame_sequence=200))
         if n == 5:
             found.append(event(name, "consent_changed", start_us + 2 * US, 2, detail="audio video"))
         if n == 4:

@@ -86,6 +86,14 @@ const STATES = {
     },
   ],
   own: ["/", own],
+  feeling: [
+    "/",
+    async (page) => {
+      await own(page);
+      await page.getByRole("button", { name: "4 of 5: well" }).click();
+      await page.getByRole("button", { name: "Not now" }).waitFor();
+    },
+  ],
   devices: [
     "/",
     async (page) => {

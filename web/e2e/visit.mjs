@@ -34,7 +34,7 @@ function watchDevices() {
 function watchPeers() {
   const Connection = window.RTCPeerConnection;
   const peers = /** @type {RTCPeerConnection[]} */ ([]);
-  const told = { messages: 0, acks: 0 };
+  const told = { messages: 0, acks: 0, ratings: /** @type {{value?: number, felt?: string}[]} */ ([]) };
   window.RTCPeerConnection = class extends Connection {
     /** @param {RTCConfiguration} [configuration] */
     constructor(configuration) {
@@ -52,6 +52,8 @@ function watchPeers() {
       /** @param {any} message */
       channel.send = (message) => {
         if (typeof message === "string" && message.includes('"ack"')) told.acks += 1;
+        if (typeof message === "string" && message.includes('"rating"'))
+          told.ratings.push(JSON.parse(message));
         send(message);
       };
       return channel;
@@ -82,7 +84,7 @@ function watchPeers() {
 
 /**
  * @param {import("playwright-core").Page} page
- * @returns {Promise<{messages: number, acks: number, made: number, open: number, pictures: {sent: number, width: number, height: number}}>}
+ * @returns {Promise<{messages: number, acks: number, ratings: {value?: number, felt?: string}[], made: number, open: number, pictures: {sent: number, width: number, height: number}}>}
  */
 const peers = (page) => page.evaluate("peerTraffic()");
 
@@ -241,7 +243,12 @@ const visits = {
       .catch(() => undefined);
     const spoke = await page.locator(".speaking.on").count();
     await page.getByRole("button", { name: "4 of 5: well" }).click();
+    await page.getByRole("group", { name: "And what do you feel?" }).waitFor();
     await shot(page, "own");
+    // The keyboard is at the first feeling.
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await page.getByText("you feel happy").waitFor();
     const overPeers = await peers(page);
     const during = {
       transport: await page.getByTestId("transport").textContent(),
@@ -256,6 +263,7 @@ const visits = {
       mediaDuring: traffic.mediaSent + overPeers.pictures.sent,
       messages: traffic.messages + overPeers.messages,
       acks: traffic.acks + overPeers.acks,
+      ratings: overPeers.ratings,
       legs: await page.locator(".legs li").count(),
       latency: await page.locator(".panel-figure").textContent(),
     };

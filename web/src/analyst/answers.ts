@@ -76,6 +76,8 @@ export interface SessionEvents {
     readonly kind: string;
     readonly at_ms: number;
     readonly value: number | null;
+    /** Of a rating: what the person said to feel. */
+    readonly felt?: string | null;
   }[];
 }
 

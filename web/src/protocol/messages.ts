@@ -190,3 +190,7 @@ export const pingMessage = (clientMs: number): string =>
 /** A person's rating of the avatar's fidelity, 1 (poor) to 5 (excellent). */
 export const ratingMessage = (sequence: number, value: number): string =>
   JSON.stringify({ type: "rating", sequence, value });
+
+/** What the person says to feel while a frame is shown, without a rating. */
+export const feltMessage = (sequence: number, felt: Emotion): string =>
+  JSON.stringify({ type: "rating", sequence, felt });

@@ -8,12 +8,14 @@ import { closeSentence, isEnd, isFinal } from "../protocol/closeCodes";
 import {
   ackMessage,
   type EmotionUpdate,
+  feltMessage,
   type Hop,
   pingMessage,
   ratingMessage,
   readMessages,
   type ServerMessage,
 } from "../protocol/messages";
+import type { Emotion } from "../protocol/vocabulary";
 import { backoffMs } from "./backoff";
 import { FrameRate } from "./frameRate";
 import { LatencyBoard, type Leg } from "./latency";
@@ -124,6 +126,11 @@ export class AvatarStream {
   /** Sends a rating 1..5 of the avatar as it looks now; false if there is no connection to send it on. */
   rate(value: number): boolean {
     return this.#send(ratingMessage(this.#timeline.shown?.sequence ?? 0, value));
+  }
+
+  /** Sends what the person says to feel at this moment; false if there is no connection to send it on. */
+  tell(felt: Emotion): boolean {
+    return this.#send(feltMessage(this.#timeline.shown?.sequence ?? 0, felt));
   }
 
   #connect(): void {

@@ -66,7 +66,11 @@ export function App(): ReactElement {
             </div>
           </section>
           {stream !== null && hasFrames(link) && (
-            <Rating key={sessionOf(activity)} onRate={(value) => stream.rate(value)} />
+            <Rating
+              key={sessionOf(activity)}
+              onRate={(value) => stream.rate(value)}
+              onTell={live === null ? null : (felt) => stream.tell(felt)}
+            />
           )}
         </div>
         <Measurements

@@ -3,6 +3,7 @@ import {
   type AvatarFrame,
   ackMessage,
   type EmotionUpdate,
+  feltMessage,
   ratingMessage,
   readMessage,
 } from "../../src/protocol/messages";
@@ -125,5 +126,6 @@ describe("everything else", () => {
       rendered_at_us: 1_234_500,
     });
     expect(JSON.parse(ratingMessage(5, 4))).toEqual({ type: "rating", sequence: 5, value: 4 });
+    expect(JSON.parse(feltMessage(5, "fear"))).toEqual({ type: "rating", sequence: 5, felt: "fear" });
   });
 });

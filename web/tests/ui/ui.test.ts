@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { toldWord } from "../../src/ui/analyst/words";
 import { BLANK, isUsable, requestOf, uses } from "../../src/ui/consentForm";
 import { isDeveloper, readVariant } from "../../src/ui/developer";
 import { lossPercent, spanWord } from "../../src/ui/figures";
@@ -81,6 +82,17 @@ describe("developers", () => {
     });
     expect(readVariant({})).toBeNull();
     expect(readVariant(null)).toBeNull();
+  });
+});
+
+describe("what clients told", () => {
+  it.each([
+    ["rating", 4, null, "Rated 4 of 5"],
+    ["rating", 4, "happy", "Rated 4 of 5, felt happy"],
+    ["rating", null, "fear", "Said: felt afraid"],
+    ["opt_out", null, null, "Opted out"],
+  ])("%s, %s, %s", (kind, value, felt, said) => {
+    expect(toldWord(kind, value, felt)).toBe(said);
   });
 });
 

@@ -9,7 +9,7 @@ import { Store } from "../../stream/store";
 import { emotionWord } from "../emotionColors";
 import { type Axis, elapsedWord } from "./axes";
 import { Chart, type ChartLine, type Shared } from "./Chart";
-import { eventWord } from "./words";
+import { toldWord } from "./words";
 
 const TIME: Axis = { kind: "elapsed", label: "Time" };
 const SHARE = [0, 1] as const;
@@ -186,9 +186,9 @@ interface EventsProps {
 function Events({ events: { events, gaps }, lines, playhead }: EventsProps): ReactElement | null {
   const first = lines.originMs;
   const rows = [
-    ...events.map(({ kind, at_ms, value }) => ({
+    ...events.map(({ kind, at_ms, value, felt }) => ({
       atMs: at_ms,
-      word: kind === "rating" && value !== null ? `Rated ${value} of 5` : eventWord(kind),
+      word: toldWord(kind, value, felt ?? null),
     })),
     ...gaps.map(({ from_ms, ticks, flagged }) => ({
       atMs: from_ms,

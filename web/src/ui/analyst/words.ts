@@ -1,5 +1,8 @@
 /** Words for what the log calls otherwise. Pure. */
 
+import type { Emotion } from "../../protocol/vocabulary";
+import { emotionWord } from "../emotionColors";
+
 export const HOPS = ["transport", "ingest", "queue", "inference", "fusion"] as const;
 export type Hop = (typeof HOPS)[number];
 
@@ -46,4 +49,12 @@ const EVENTS: Readonly<Record<string, string>> = {
   exposure: "The variant was seen",
   session_ended: "The session ended",
 };
-export const eventWord = (kind: string): string => EVENTS[kind] ?? outcomeWord(kind);
+const eventWord = (kind: string): string => EVENTS[kind] ?? outcomeWord(kind);
+
+/** What a client told: its rating, what the person said to feel, or what happened. */
+export function toldWord(kind: string, value: number | null, felt: string | null): string {
+  const said = felt === null ? "" : `felt ${(emotionWord[felt as Emotion] ?? felt).toLowerCase()}`;
+  if (kind !== "rating") return eventWord(kind);
+  if (value === null) return said === "" ? eventWord(kind) : `Said: ${said}`;
+  return said === "" ? `Rated ${value} of 5` : `Rated ${value} of 5, ${said}`;
+}

@@ -8,7 +8,7 @@ from typing import Any, Final
 from inference_workers.batching import BatchPolicy, MicroBatcher
 from inference_workers.engines.protocols import FaceEngine, FaceInput, FaceOutput
 from inference_workers.pictures import UndecodableError, decode
-from inference_workers.worker import Outbox, Taken
+from inference_workers.processing import Outbox, Taken
 from runtime.guardian import Watch
 from runtime.metrics import Metrics, Stopwatch
 from schemas.records import VideoFrame
@@ -39,7 +39,7 @@ def _key(item: Frame) -> str:
 
 
 class FaceProcessor:
-    """A :class:`~inference_workers.worker.Processor` of pictures.
+    """A :class:`~inference_workers.processing.Processor` of pictures.
 
     Every picture is used, stale, undecodable or an engine error. Stale are those that a live session's newer pictures
     have overtaken (:mod:`inference_workers.batching`); pictures of a recording that is played faster than real time,

@@ -25,7 +25,7 @@ from cli.sample import GroundTruth
 from inference_workers.engines.protocols import FaceEngine
 from inference_workers.face import FaceProcessor
 from inference_workers.pictures import decode
-from inference_workers.worker import Taken
+from inference_workers.processing import Taken
 from runtime.clock import SystemClock
 from runtime.kafka import Publisher
 from runtime.keystore import KeyRing, key_store

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from inference_workers.worker import Taken
+from inference_workers.processing import Taken
 from runtime.sealed_media import Media
 from schemas.records import Payload
 from schemas.vocabulary import Outcome
@@ -11,7 +11,7 @@ from schemas.vocabulary import Outcome
 
 @dataclass
 class Kept:
-    """See :class:`inference_workers.worker.Outbox`."""
+    """See :class:`inference_workers.processing.Outbox`."""
 
     signals: list[tuple[str, int, Payload]] = field(default_factory=list)
     """Session, µs of capture, what was said."""

@@ -14,9 +14,9 @@ from benchmarks.processes import CandidateError
 from benchmarks.workers.media import CHUNK_MS, EPOCH_US, Recorded, chunk
 from benchmarks.workers.outbox import Kept
 from cli.sample import GroundTruth
+from inference_workers.processing import Taken
 from inference_workers.speech.processor import SpeechProcessor
 from inference_workers.speech.timeline import HOP_US
-from inference_workers.worker import Taken
 from schemas.records import SpeechSignal
 
 AGREED: Final = 0.9

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference_workers.engines.protocols import SpeechEmotion
+from inference_workers.processing import Taken
 from inference_workers.speech.features import SAMPLE_RATE_HZ
 from inference_workers.speech.processor import SpeechProcessor
-from inference_workers.worker import Taken
 from runtime.sealed_media import Media
 from schemas.records import AudioChunk, Payload, SpeechSignal
 from schemas.vocabulary import EMOTIONS, Outcome

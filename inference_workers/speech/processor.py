@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference_workers.engines.protocols import MouthMemory, SpeechEmotion, SpeechEngine, VisemeEngine
+from inference_workers.processing import Outbox, Taken
 from inference_workers.speech import vad, viseme
 from inference_workers.speech.features import SAMPLE_RATE_HZ, energy_dbfs
 from inference_workers.speech.timeline import HOP, Hop, Timeline, position_of
-from inference_workers.worker import Outbox, Taken
 from runtime.guardian import Watch
 from runtime.metrics import Metrics, Stopwatch
 from schemas.records import AudioChunk, SpeechSignal
@@ -142,7 +142,7 @@ class _Session:
 
 
 class SpeechProcessor:
-    """A :class:`~inference_workers.worker.Processor` of sound.
+    """A :class:`~inference_workers.processing.Processor` of sound.
 
     Every chunk is used, a duplicate, stale (its hops are out already) or undecodable. It is accounted when its sound
     is on the timeline; the hops that wait are protected by :meth:`needed_from`. A window that the engine fails on, and

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from inference_workers.worker import Media, Taken
+from inference_workers.processing import Taken
+from runtime.sealed_media import Media
 from schemas.records import Payload
 from schemas.vocabulary import Outcome
 

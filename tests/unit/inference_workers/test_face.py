@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from inference_workers.face import CAPACITY, FORGET_AFTER_US, FaceProcessor
-from inference_workers.worker import Taken
+from inference_workers.processing import Taken
 from runtime.guardian import Watch
 from runtime.metrics import Metrics
 from schemas.records import VideoFrame

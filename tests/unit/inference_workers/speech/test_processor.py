@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference_workers.engines.protocols import VisemeEngine
+from inference_workers.processing import Taken
 from inference_workers.speech.features import energy_dbfs
 from inference_workers.speech.processor import CAPACITY, IDLE_US, WARM_UP, SpeechProcessor, fault_of
 from inference_workers.speech.timeline import HOP_US
 from inference_workers.speech.viseme import SpectralVisemes
-from inference_workers.worker import Taken
 from runtime.guardian import Watch
 from runtime.metrics import Metrics
 from schemas.records import AudioChunk

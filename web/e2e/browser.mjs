@@ -50,8 +50,19 @@ export async function launch(files = {}, { udp = true, trusted } = {}) {
 }
 
 /** An init script for pictures: without the name of a renderer the page takes the browser's graphics for hardware, and
- * draws smooth edges. */
+ * draws smooth edges; but only a few of them a second, so that the product beside it gets on. */
 export function hideRenderer() {
+  const onFrame = window.requestAnimationFrame.bind(window);
+  let drawn = 0;
+  window.requestAnimationFrame = (callback) =>
+    onFrame(function wait(now) {
+      if (now !== drawn && now - drawn < 80) {
+        onFrame(wait);
+        return;
+      }
+      drawn = now;
+      callback(now);
+    });
   const prototype = WebGL2RenderingContext.prototype;
   const ask = /** @type {(name: string) => unknown} */ (prototype.getExtension);
   Object.assign(prototype, {

@@ -1,16 +1,17 @@
 /**
- * For docs/: takes the documentation's pictures of the wall, with sixteen scripted sessions.
+ * For docs/: see tests/support/page_pictures.py, which starts this.
  *
- *   node e2e/wallPicture.mjs ../docs
+ * Takes the documentation's pictures of the wall of a running product, once sixteen sessions show what they feel.
+ *
+ *   node e2e/wallPicture.mjs 'http://…/wall#token=…' ../docs
  */
 
 import { join } from "node:path";
 import { hideRenderer, launch } from "./browser.mjs";
-import { startFixture } from "./fixtureServer.mjs";
 
-const DEADLINE_MS = 60_000;
-const folder = process.argv[2] ?? ".";
-const fixture = await startFixture();
+const [address = "", folder = "."] = process.argv.slice(2);
+const DEADLINE_MS = 120_000;
+
 const browser = await launch();
 try {
   for (const [name, colorScheme] of /** @type {const} */ ([
@@ -19,7 +20,7 @@ try {
   ])) {
     const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, colorScheme });
     await page.addInitScript(hideRenderer);
-    await page.goto(`${fixture.url}/wall#token=many`);
+    await page.goto(address);
     await page.locator(".segment", { hasText: "Live" }).click();
     await page.getByTestId("tile").locator("strong").nth(15).waitFor({ timeout: DEADLINE_MS });
     // The faces take a moment from rest to what they feel.
@@ -29,5 +30,4 @@ try {
   }
 } finally {
   await browser.close();
-  await fixture.close();
 }

@@ -30,9 +30,9 @@ const REASONS: Readonly<Record<string, string>> = {
 /** Why a session ended, for a person. */
 export const reasonWord = (reason: string): string => REASONS[reason] ?? (reason || "not known");
 
-/** A session's name on a tile: ids are long, and their beginning tells them apart. */
+/** A session's name on a tile: ids are long, begin with what all of a tenant have in common, and differ at the end. */
 export const shortId = (sessionId: string): string =>
-  sessionId.length > 10 ? `${sessionId.slice(0, 8)}…` : sessionId;
+  sessionId.length > 10 ? `…${sessionId.slice(-8)}` : sessionId;
 
 /** How long a session has lasted, or when it ended. */
 export function ageWord({ listed }: Entry, nowMs: number): string {

@@ -47,8 +47,8 @@ class Plan:
     peers: Sequence[str] = PEERS
     peer_sessions: int = 200
     peer_seconds: int = 30
-    bytewax_wait_s: float = 120.0
-    """Long enough that Bytewax loses nothing."""
+    bytewax_wait_s: float = 240.0
+    """Longer than Bytewax takes, so that it loses nothing; its windows then close with the sessions' ends."""
 
     def quick(self) -> "Plan":
         """A few seconds of everything: shows that it works, and roughly how it stands."""

@@ -22,7 +22,7 @@ CPU_STEP_S: Final = 0.01
 STALLED_S: Final = 10.0
 IDLE_CPU: Final = 0.25
 """Without a new frame for so long, and with less than this share of a core, no more will come."""
-BUSY_S: Final = 120.0
+BUSY_S: Final = 300.0
 WARM_SHARE: Final = 1 / 3
 
 

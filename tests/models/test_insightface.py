@@ -14,6 +14,7 @@ from inference_workers.engines.insightface_pack import InsightFace, pose_of
 from inference_workers.engines.protocols import FaceInput
 from inference_workers.engines.yunet import YuNet
 from inference_workers.face_engines import backed_face_engine
+from runtime.clock import ManualClock
 from runtime.errors import ModelError
 from runtime.metrics import Metrics
 from runtime.settings import Settings
@@ -47,7 +48,9 @@ def real(tmp_path_factory):
 
 def engine_of(pack):
     return backed_face_engine(
-        Settings(cache_dir=cache_dir(), face_engine="insightface", insightface_model=str(pack)), Metrics("face-worker")
+        Settings(cache_dir=cache_dir(), face_engine="insightface", insightface_model=str(pack)),
+        ManualClock(),
+        Metrics("face-worker"),
     )
 
 

@@ -427,8 +427,8 @@ def _known(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
 
 @app.command()
 def cost(
-    features: Annotated[str, typer.Option(help="Sizes of the loads of on-device sessions.")] = "10,20,40",
-    media: Annotated[str, typer.Option(help="Sizes of the loads of sessions with camera and microphone.")] = "1",
+    features: Annotated[str, typer.Option(help="Sizes of the loads of on-device sessions.")] = "90,120,150",
+    media: Annotated[str, typer.Option(help="Sizes of the loads of sessions with camera and microphone.")] = "1,2",
     seconds: Annotated[float, typer.Option(help="Of each load.", min=3)] = 12.0,
     save: Annotated[
         Path | None, typer.Option(help="File of figures to renew, as `affectstream plan` reads.", show_default=False)

@@ -38,6 +38,8 @@ SPARE_S: Final = 1.0
 """That media are sent for longer."""
 LEAST_FRAMES: Final = 0.9
 """With fewer of the frames that were due, a load was not carried, and its cost says nothing."""
+LEAST_CORES: Final = 0.01
+"""A role that takes less than this above its idling has nothing to do with a load."""
 FRAMES_A_SECOND: Final = 30
 
 
@@ -45,8 +47,8 @@ FRAMES_A_SECOND: Final = 30
 class Plan:
     """What is measured: sizes of the loads of each kind, seconds of each."""
 
-    features: tuple[int, ...] = (60, 90, 120)
-    media: tuple[int, ...] = (1,)
+    features: tuple[int, ...] = (90, 120, 150)
+    media: tuple[int, ...] = (1, 2)
     seconds: float = 12.0
 
 
@@ -77,40 +79,22 @@ class Results:
     machine: str
     at: datetime
 
-    def active(self) -> Mapping[str, float]:
-        """Cores that each role takes as soon as it has something to do, whatever comes then: least squares."""
-        return {role: max(0.0, fixed) for role, (fixed, _) in self._lines().items()}
-
     def cost(self, kind: Kind) -> Mapping[str, float]:
-        """CPU-seconds of one session and second by role, besides that.
+        """CPU-seconds of one session and second by role, of the largest load.
 
-        Media loads are too few sessions for a line of their own: they are laid through the idle point, which is dear.
+        The more there is to do the more is done at once, so that a session costs less among many; plans are for many.
         """
-        if kind == "features":
-            return {role: max(0.0, each) for role, (_, each) in self._lines().items()}
-        loads = [load for load in self.loads if load.kind == kind]
-        squares = sum(load.sessions**2 for load in loads)
-        return {
-            role: max(0.0, sum((load.cores[role] - idle) * load.sessions for load in loads) / squares)
-            for role, idle in self.idle_cores.items()
-        }
-
-    def _lines(self) -> Mapping[str, tuple[float, float]]:
-        """By role: cores with no session, and for each, of the line through the loads of features."""
-        loads = [load for load in self.loads if load.kind == "features"]
-        sizes = np.array([load.sessions for load in loads], float)
-        if len(set(sizes.tolist())) < 2:
-            return {role: (idle, 0.0) for role, idle in self.idle_cores.items()}
-        lines = {}
-        for role in self.idle_cores:
-            each, fixed = np.polyfit(sizes, [load.cores[role] for load in loads], 1)
-            lines[role] = (float(fixed), float(each))
-        return lines
+        load = self._largest(kind)
+        more = {role: load.cores[role] - idle for role, idle in self.idle_cores.items()}
+        return {role: cores / load.sessions if cores >= LEAST_CORES else 0.0 for role, cores in more.items()}
 
     def bytes_of(self, kind: Kind) -> Mapping[str, float]:
         """Bytes of one session and second by topic, of the largest load."""
-        load = max((load for load in self.loads if load.kind == kind), key=lambda load: load.sessions)
+        load = self._largest(kind)
         return {topic: size / load.sessions for topic, size in load.topic_bytes.items()}
+
+    def _largest(self, kind: Kind) -> Load:
+        return max((load for load in self.loads if load.kind == kind), key=lambda load: load.sessions)
 
     def errors(self) -> list[float]:
         """How far the prediction of each load is off, relative to what was measured."""
@@ -121,7 +105,6 @@ class Results:
         kinds: list[Kind] = [kind for kind in ("features", "media") if any(load.kind == kind for load in self.loads)]
         return {
             "idle_cores": dict(self.idle_cores),
-            "active_cores": dict(self.active()),
             "cpu_s_a_session_second": {kind: dict(self.cost(kind)) for kind in kinds},
             "bytes_a_session_second": {kind: dict(self.bytes_of(kind)) for kind in kinds},
             "loads": [asdict(load) for load in self.loads],
@@ -161,14 +144,8 @@ def measure(
                 loads.append(_load(deployment, folder, kind, count, plan.seconds, played))
         finally:
             deployment.stop()
-    predicted = [_predicted(figures, load, sum(idle.values())) for load in loads]
+    predicted = [sum(idle.values()) + predicted_cores(figures, {load.kind: load.sessions}) for load in loads]
     return Results(idle, loads, predicted, machine(), datetime.now(UTC))
-
-
-def _predicted(figures: Figures, load: Load, idle: float) -> float:
-    if load.kind == "features":
-        return predicted_cores(figures, {"features": load.sessions})
-    return idle + load.sessions * sum(figures.cost["media"].cores.values())
 
 
 def _load(  # noqa: PLR0917 - all of what a load is

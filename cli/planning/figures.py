@@ -24,7 +24,7 @@ class _Strict(BaseModel):
 
 
 class Cost(_Strict):
-    """CPU-seconds a second, by role and of Kafka: of one session, or of a process."""
+    """CPU-seconds a session and second, by role and of Kafka."""
 
     source: str
     cores: Mapping[str, float]
@@ -47,10 +47,7 @@ class Figure(_Strict):
 class Figures(_Strict):
     """Everything that a plan is made from."""
 
-    active: Cost
-    """Of a process that has any sessions, before they are counted: turns and requests, which all its sessions share."""
     cost: Mapping[Kind, Cost]
-    """Of each session besides."""
     volume: Mapping[Kind, Volume]
     limits: Mapping[str, Figure]
     recovery: Mapping[str, Figure]
@@ -80,11 +77,7 @@ def renewed(figures: Figures, measured: Mapping[str, Any]) -> Figures:
         kind: Volume(source=source, bytes={topic: round(value) + 0.0 for topic, value in sizes.items()})
         for kind, sizes in measured["bytes_a_session_second"].items()
     }
-    changed: dict[str, Any] = {"cost": {**figures.cost, **costs}, "volume": {**figures.volume, **volumes}}
-    if "active_cores" in measured:
-        cores = {role: round(value, 6) for role, value in measured["active_cores"].items()}
-        changed["active"] = Cost(source=source, cores=cores)
-    return figures.model_copy(update=changed)
+    return figures.model_copy(update={"cost": {**figures.cost, **costs}, "volume": {**figures.volume, **volumes}})
 
 
 def write_figures(figures: Figures, path: Path) -> None:

@@ -78,14 +78,9 @@ class Plan:
     machine_cores: int
 
 
-LEAST_SHARE: Final = 0.1
-"""Of a core, that is left for sessions whatever a process takes by itself."""
-
-
 def predicted_cores(figures: Figures, sessions: Mapping[Kind, float]) -> float:
-    """Cores that so many sessions of each kind use, with one process of each role and one broker."""
-    each = sum(count * sum(figures.cost[kind].cores.values()) for kind, count in sessions.items())
-    return sum(figures.active.cores.values()) + each
+    """Cores that so many sessions of each kind use, all roles and Kafka together, above what idles."""
+    return sum(count * sum(figures.cost[kind].cores.values()) for kind, count in sessions.items())
 
 
 def make_plan(figures: Figures, demand: Demand) -> Plan:
@@ -101,7 +96,7 @@ def make_plan(figures: Figures, demand: Demand) -> Plan:
     provided = sum(role.replicas for role in roles.values()) + kafka.brokers * round(figures.limit("broker_cores"))
     return Plan(
         demand, roles, kafka, 0, stored * figures.limit("disk_headroom"), incoming, outgoing,
-        sum(role.cores for role in roles.values()) + kafka.cores, provided,
+        sum(used.values()) + kafka.cores, provided,
     )  # fmt: skip
 
 
@@ -116,13 +111,11 @@ def _role(figures: Figures, role: str, cores: float) -> RolePlan:
     if cores == 0:
         return RolePlan(0.0, 0, "nothing to do")
     target, skew = figures.limit("utilisation"), figures.limit("imbalance")
-    own = figures.active.cores.get(role, 0.0)
-    room = max(LEAST_SHARE, target - own)
-    needed = math.ceil(cores * skew / room)
+    needed = math.ceil(cores * skew / target)
     # Fusion's groups and the sink are not spare for each other: they are started anew where they were.
     spare = 0 if role in {"fusion", "analytics"} else 1
-    formula = f"{cores:.2f} cores x {skew:g} (imbalance) / ({target:g} (utilisation) - {own:.2f} (its own))"
-    return RolePlan(cores + own * (needed + spare), needed + spare, formula + (" + 1 spare" if spare else ""))
+    formula = f"{cores:.2f} cores x {skew:g} (imbalance) / {target:g} (utilisation)" + (" + 1 spare" if spare else "")
+    return RolePlan(cores, needed + spare, formula)
 
 
 def _kafka(figures: Figures, demand: Demand, processes: int) -> KafkaPlan:
@@ -140,13 +133,12 @@ def _kafka(figures: Figures, demand: Demand, processes: int) -> KafkaPlan:
     )
     disk = kept * copies * figures.limit("disk_headroom")
     cores = sum(demand.of(kind) * cost.cores["kafka"] for kind, cost in figures.cost.items())
-    own = figures.active.cores["kafka"]
     wanted = max(PARTITIONS_STEP, processes * figures.limit("partitions_a_replica"))
     cells = math.ceil(wanted * len(topic_specs()) * copies / figures.limit("partitions_a_cluster"))
     partitions = math.ceil(wanted / cells / PARTITIONS_STEP) * PARTITIONS_STEP
     needs = {
         "copies": LEAST_BROKERS * cells,
-        "processor": math.ceil(cores * copies / (figures.limit("utilisation") * figures.limit("broker_cores") - own)),
+        "processor": math.ceil(cores * copies / figures.limit("utilisation") / figures.limit("broker_cores")),
         "network and disk speed": math.ceil(written / figures.limit("broker_bytes_a_s")),
         "disk": math.ceil(disk / figures.limit("broker_disk_bytes")),
         "partitions": math.ceil(
@@ -155,5 +147,4 @@ def _kafka(figures: Figures, demand: Demand, processes: int) -> KafkaPlan:
     }
     bound_by = max(needs, key=needs.__getitem__)
     formula = ", ".join(f"{name} {count}" for name, count in needs.items())
-    brokers = needs[bound_by]
-    return KafkaPlan(cells, partitions, brokers, cores * copies + own * brokers, written, disk, bound_by, formula)
+    return KafkaPlan(cells, partitions, needs[bound_by], cores * copies, written, disk, bound_by, formula)

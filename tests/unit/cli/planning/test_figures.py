@@ -7,7 +7,6 @@ from runtime.errors import SettingsError
 
 MEASURED = {
     "cpu_s_a_session_second": {"features": {"ingest": 0.00812345678, "fusion": 0.0005}},
-    "active_cores": {"kafka": 0.25},
     "bytes_a_session_second": {"features": {"signals": 20_000.4}},
     "machine": "2 cores, some processor",
     "at": "2026-11-28T18:00+00:00",
@@ -19,7 +18,6 @@ def test_a_measurement_renews_its_part_and_keeps_the_rest(tmp_path):
     after = renewed(before, MEASURED)
     assert after.cost["features"].cores == {"ingest": 0.008123, "fusion": 0.0005}
     assert after.cost["features"].source == "affectstream bench cost, 2 cores, some processor, 2026-11-28"
-    assert after.active.cores == {"kafka": 0.25}
     assert after.cost["media"] == before.cost["media"]
     assert after.limits == before.limits
     write_figures(after, tmp_path / "figures.yaml")

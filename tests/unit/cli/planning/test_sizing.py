@@ -12,7 +12,7 @@ from schemas.topics import topic_specs
 FIGURES = read_figures()
 
 
-def figures(active=0.0, **limits):
+def figures(**limits):
     """Round costs: a feature session takes 1 ms of each role, a media session 100 ms of each worker besides."""
     features = dict.fromkeys(("ingest", "fusion", "egress", "analytics", "kafka"), 0.001)
     media = {**features, "face-worker": 0.1, "speech-worker": 0.1}
@@ -24,8 +24,7 @@ def figures(active=0.0, **limits):
         name: figure.model_copy(update={"value": limits.get(name, figure.value)})
         for name, figure in FIGURES.limits.items()
     }
-    own = Cost(source="test", cores=dict.fromkeys(media, active))
-    return FIGURES.model_copy(update={"active": own, "cost": cost, "limits": changed})
+    return FIGURES.model_copy(update={"cost": cost, "limits": changed})
 
 
 def test_replicas_are_cores_over_what_a_replica_may_use_and_one_spare():
@@ -34,13 +33,6 @@ def test_replicas_are_cores_over_what_a_replica_may_use_and_one_spare():
     assert plan.roles["ingest"].replicas == math.ceil(10 * 1.25 / 0.5) + 1
     assert plan.roles["fusion"].replicas == 25, "a group of partitions is no spare for another"
     assert plan.roles["face-worker"].replicas == 0
-
-
-def test_what_a_process_takes_by_itself_leaves_less_room_for_sessions():
-    plan = make_plan(figures(active=0.1, utilisation=0.5, imbalance=1.25), Demand(10_000))
-    replicas = plan.roles["ingest"].replicas
-    assert replicas == math.ceil(10 * 1.25 / 0.4) + 1
-    assert plan.roles["ingest"].cores == pytest.approx(10.0 + 0.1 * replicas)
 
 
 def test_only_media_sessions_need_workers():
@@ -83,11 +75,10 @@ def test_more_sessions_never_need_less():
 
 def test_a_load_is_predicted_by_its_costs():
     assert predicted_cores(figures(), {"features": 100, "media": 10}) == pytest.approx(0.5 + 10 * 0.205)
-    assert predicted_cores(figures(active=0.1), {"features": 100}) == pytest.approx(0.5 + 0.7)
 
 
 def test_the_figures_all_say_where_they_come_from():
-    for cost in (FIGURES.active, *FIGURES.cost.values()):
+    for cost in FIGURES.cost.values():
         assert set(cost.cores) == {"ingest", "face-worker", "speech-worker", "fusion", "egress", "analytics", "kafka"}
         assert "bench" in cost.source
     for volume in FIGURES.volume.values():

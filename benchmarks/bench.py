@@ -2,15 +2,22 @@
 
 import platform
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 import psutil
 
 from runtime.settings import Settings
 
 Progress = Callable[[str], None]
+
+UNLIMITED: Final[Mapping[str, float]] = MappingProxyType(
+    dict.fromkeys(("starts_per_s", "tenant_starts_per_s", "requests_per_s", "tenant_requests_per_s"), 1e6)
+)
+"""Settings for a load whose clients are all of one address and one tenant: their limits are not what is measured."""
 
 
 def scratch(settings: Settings) -> AbstractContextManager[Path]:

@@ -1,7 +1,6 @@
 """The whole measurement: every role as in production, idle, then with loads of growing size."""
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,19 +12,18 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.bench import Progress, machine, scratch
+from benchmarks.bench import UNLIMITED, Progress, machine, scratch
 from benchmarks.fusion.contestants import ROOT
 from benchmarks.processes import Candidate, CandidateError, Program, environment
+from benchmarks.resources import cpu_s, processes_of, resident_bytes
 from cli import sample
 from cli.deployment import Deployment
 from cli.planning.figures import Figures
 from cli.planning.sizing import predicted_cores
 from inference_workers import models
-from runtime.lifecycle import die_with_parent
 from runtime.settings import Settings
 from schemas.topics import topic_specs
 
@@ -36,6 +34,7 @@ WARM_S: Final = 3.0
 """Of each load, before it is measured."""
 SPARE_S: Final = 1.0
 """That media are sent for longer."""
+LEAVE_S: Final = 30.0
 LEAST_FRAMES: Final = 0.9
 """With fewer of the frames that were due, a load was not carried, and its cost says nothing."""
 LEAST_CORES: Final = 0.01
@@ -122,13 +121,7 @@ def measure(
     models.pull(settings)
     played = sample.prepare(settings, progress)
     with scratch(settings) as folder:
-        unlimited = {
-            "starts_per_s": 1e6,
-            "tenant_starts_per_s": 1e6,
-            "requests_per_s": 1e6,
-            "tenant_requests_per_s": 1e6,
-        }
-        deployment = Deployment(settings.model_copy(update={"data_dir": folder, **unlimited}), environ, port=0)
+        deployment = Deployment(settings.model_copy(update={"data_dir": folder, **UNLIMITED}), environ, port=0)
         deployment.start(progress)
         try:
             time.sleep(SETTLE_S)
@@ -152,7 +145,9 @@ def _load(  # noqa: PLR0917 - all of what a load is
     deployment: Deployment, folder: Path, kind: Kind, count: int, seconds: float, played: sample.Sample
 ) -> Load:
     server, lasting_s = deployment.addresses.ingest, WARM_S + seconds + SPARE_S
-    loaded = _people(server, folder, count) if kind == "features" else _senders(server, count, lasting_s, played)
+    loaded = (
+        _people(server, folder, count) if kind == "features" else _senders(server, folder, count, lasting_s, played)
+    )
     with loaded as came:
         time.sleep(WARM_S)
         cpu, size = _cpu(deployment), _log_bytes(folder)
@@ -160,7 +155,7 @@ def _load(  # noqa: PLR0917 - all of what a load is
         time.sleep(seconds)
         lasted_s, ended_us = time.monotonic() - began_s, time.time_ns() // 1_000
         cpu_then, size_then = _cpu(deployment), _log_bytes(folder)
-        resident = {name: _resident(process) for name, process in _processes(deployment).items()}
+        resident = {name: resident_bytes(process) for name, process in processes_of(deployment).items()}
     frames = came(began_us, ended_us) / (count * lasted_s * FRAMES_A_SECOND)
     if frames < LEAST_FRAMES:
         raise CandidateError(f"{count} sessions of {kind}: only {frames:.0%} of the frames came; measure less")
@@ -195,53 +190,20 @@ def _between(instants_us: npt.NDArray[np.int64], begin_us: int, end_us: int) -> 
 
 
 @contextmanager
-def _senders(server: str, count: int, lasting_s: float, played: sample.Sample) -> Iterator[Came]:
+def _senders(server: str, folder: Path, count: int, lasting_s: float, played: sample.Sample) -> Iterator[Came]:
     """Clients that send the sample's pictures and sound."""
-    arguments = [server, str(count), str(lasting_s), str(played.video), str(played.audio)]
-    with _clients(arguments) as clients:
-        assert clients.stdout is not None
-        assert clients.stdin is not None
-        if clients.stdout.readline().strip() != "ready":
-            raise CandidateError(f"the clients of {count} sessions did not connect")
-        clients.stdin.write("go\n")
-        clients.stdin.flush()
-        yield lambda begin, end: _between(np.array(instants_us, np.int64), begin, end)
-        instants_us = json.loads(clients.stdout.readline() or "[]")
-
-
-@contextmanager
-def _clients(arguments: Sequence[str]) -> "Iterator[subprocess.Popen[str]]":
-    command = [sys.executable, "-m", "benchmarks.cost.clients", *arguments]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl call
-    ) as process:  # fmt: skip
-        try:
-            yield process
-        finally:
-            process.terminate()
-
-
-def _processes(deployment: Deployment) -> dict[str, psutil.Process]:
-    found = {}
-    for name, child in deployment.supervisor.children.items():
-        if child.process is None or child.process.poll() is not None:
-            raise CandidateError(f"{name} ended:\n{child.log_end()}")
-        found[name] = psutil.Process(child.process.pid)
-    return found
+    out = folder / f"senders-{count}.npy"
+    arguments = (server, str(count), str(lasting_s), str(played.video), str(played.audio), str(out))
+    command = (sys.executable, "-m", "benchmarks.cost.clients", *arguments)
+    with Candidate(Program(command, environment(), ROOT), folder / "senders.txt") as senders:
+        senders.wait_until(lambda: "READY" in senders.said())
+        yield lambda begin, end: _between(np.load(out), begin, end)
+        senders.wait(lasting_s + LEAVE_S)
 
 
 def _cpu(deployment: Deployment) -> dict[str, float]:
     """User and system time of every child so far, s."""
-    return {
-        name: sum(sum(each.cpu_times()[:2]) for each in (process, *process.children()))
-        for name, process in _processes(deployment).items()
-    }
-
-
-def _resident(process: psutil.Process) -> int:
-    """Memory of a role; what a worker shares with its guardian is counted once."""
-    return int(process.memory_info().rss + sum(each.memory_full_info().uss for each in process.children()))
+    return {name: cpu_s(process) for name, process in processes_of(deployment).items()}
 
 
 def _log_bytes(folder: Path) -> dict[str, int]:

@@ -1,15 +1,15 @@
 """Clients of a load, in a process of their own: sessions that send media and are watched for some seconds.
 
-``python -m benchmarks.cost.clients URL COUNT SECONDS VIDEO AUDIO`` says ``ready`` when every session is connected and
-watched, sends when a line comes, and ends with a line of JSON: the instants at which frames came, µs.
+``python -m benchmarks.cost.clients URL COUNT SECONDS VIDEO AUDIO OUT`` says READY when every session is connected and
+watched, and then sends. At the end it writes OUT (.npy): the instants at which frames came, µs.
 """
 
 import asyncio
-import json
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
@@ -46,9 +46,8 @@ async def _run(url: str, count: int, seconds: float, video: Path, audio: Path) -
         for session, event in zip(sessions, joined, strict=True)
     ]
     await asyncio.gather(*(event.wait() for event in joined))
-    sys.stdout.write("ready\n")
+    sys.stdout.write("READY\n")
     sys.stdout.flush()
-    await asyncio.to_thread(sys.stdin.readline)
     await send_media(sessions, media, seconds)
     for session in sessions:
         await session.end()
@@ -61,9 +60,9 @@ async def _run(url: str, count: int, seconds: float, video: Path, audio: Path) -
 
 def main() -> None:
     """As the module's documentation says."""
-    url, count, seconds, video, audio = sys.argv[1:]
+    url, count, seconds, video, audio, out = sys.argv[1:]
     instants_us = asyncio.run(_run(url, int(count), float(seconds), Path(video), Path(audio)))
-    sys.stdout.write(json.dumps(instants_us) + "\n")
+    np.save(out, np.array(instants_us, np.int64))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -36,7 +36,7 @@ class Plan:
     sessions: int = 100
     """Without models; 0: that part is left out."""
     fanout_seconds: float = 20.0
-    profile: Profile = field(default=WHOLE)
+    profile: Profile = WHOLE
     """What runs for the one session; with ``EDGE`` also the ways through its broker are measured."""
 
 

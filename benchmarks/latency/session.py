@@ -8,9 +8,9 @@ from typing import Final
 import uvloop
 
 from benchmarks.bench import Progress
-from benchmarks.latency.resources import Resources, Use
 from benchmarks.latency.stations import MODALITIES, Arrival, Journey, Percentiles, journey, unaccounted_ms
 from benchmarks.processes import CandidateError
+from benchmarks.resources import Resources, Use
 from cli.deployment import Deployment
 from cli.profiles import Profile
 from cli.sample import Sample

@@ -7,9 +7,9 @@ from rich.console import Console
 
 from benchmarks.latency.bench import Results, show
 from benchmarks.latency.fanout import Fanout
-from benchmarks.latency.resources import Use
 from benchmarks.latency.session import SessionLatency
 from benchmarks.latency.stations import HOPS, Journey, Percentiles
+from benchmarks.resources import Use
 
 SPAN = Percentiles(1.0, 2.0, 3.0)
 FACE = Journey(900, Percentiles(36.0, 65.0, 90.0), dict.fromkeys(HOPS, SPAN), 0.0)

@@ -48,8 +48,7 @@ class EmbeddedSpeech:
             rows = np.flatnonzero(quiet < 1.0)
             if len(rows):
                 (in_noise,) = self._noisy.run(None, {"features": features[rows]})
-                share = quiet[rows, None]
-                probabilities[rows] = share * probabilities[rows] + (1.0 - share) * in_noise
+                probabilities[rows] = emotion.blended(probabilities[rows], in_noise, quiet[rows])
         answers = zip(probabilities.tolist(), heard, quiet.tolist(), strict=True)
         return [answer_of(tuple(row), each.voiced, share) for row, each, share in answers]
 

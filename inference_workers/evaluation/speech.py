@@ -88,8 +88,7 @@ class TrainedHere:
         heard = [analysed(window) for window in windows]
         features = np.stack([each.features for each in heard]).astype(np.float64)
         quiet = np.array([emotion.quietness(each.audibility_db) for each in heard])
-        share = quiet[:, None]
-        both = share * softmax(self._model.logits(features)) + (1.0 - share) * softmax(self._in_noise.logits(features))
+        both = emotion.blended(softmax(self._model.logits(features)), softmax(self._in_noise.logits(features)), quiet)
         answers = zip(both.tolist(), heard, quiet.tolist(), strict=True)
         return [answer_of(tuple(row), each.voiced, share) for row, each, share in answers]
 

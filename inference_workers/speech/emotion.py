@@ -1,6 +1,9 @@
 """What the embedded emotion model's answer means: classes, which network counts, confidence. Pure."""
 
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from schemas.vocabulary import EMOTIONS
 
@@ -32,6 +35,12 @@ def quietness(audibility_db: float) -> float:
     The other one, which was trained in noise, counts for the rest.
     """
     return min(max((audibility_db - NOISY_UP_TO_DB) / (QUIET_FROM_DB - NOISY_UP_TO_DB), 0.0), 1.0)
+
+
+def blended(quiet: NDArray[Any], in_noise: NDArray[Any], share: NDArray[Any]) -> NDArray[Any]:
+    """Probabilities (n, classes) of both networks as one answer; ``share``: (n,), as of :func:`quietness`."""
+    counts = share[:, None]
+    return np.asarray(counts * quiet + (1.0 - counts) * in_noise)
 
 
 def confidence_of(scores: tuple[float, ...], voiced: float, quiet: float) -> float:

@@ -182,25 +182,55 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, report, write."""
-    parser = argparse.ArgumentParser(description="Train the embedded speech emotion model.")
-    parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv, or EMO-DB's files")
-    parser.add_argument("--out", type=Path, default=OUT, help="ONNX file to write")
-    parser.add_argument("--evaluate", type=Path, action="append", default=[], help="another corpus: answered only")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--variations", type=int, default=VARIATIONS, help="random variations of each clip")
-    options = parser.parse_args(arguments)
-    # Looked for first: nobody should learn after minutes of training that the result cannot be written.
+def parser(what: str, out: Path, variations: int) -> argparse.ArgumentParser:
+    """The options that training either model takes, with its defaults."""
+    made = argparse.ArgumentParser(description=what)
+    made.add_argument("--data", type=Path, required=True, help="folder with manifest.csv, or EMO-DB's files")
+    made.add_argument("--out", type=Path, default=out, help="ONNX file to write")
+    made.add_argument("--seed", type=int, default=0)
+    made.add_argument("--variations", type=int, default=variations, help="random variations of each clip")
+    return made
+
+
+def require_writer() -> None:
+    """PrerequisiteError unless :func:`write` can work: nobody should learn that after minutes of training."""
     try:
-        from inference_workers.training.export import write_onnx  # noqa: PLC0415 - needs the extra
+        import inference_workers.training.export  # noqa: F401, PLC0415 - needs the extra
     except ImportError as error:
         raise PrerequisiteError("training writes ONNX files: pip install 'affectstream[train]'") from error
 
+
+def clips_of(options: argparse.Namespace) -> Sequence[corpus.Clip]:
+    """What is trained on; SettingsError if a shipped model would be made of what may not be shipped."""
     clips = corpus.read(options.data)
     forbidden = corpus.forbids_shipping(clips)
     if forbidden is not None and options.out.resolve().is_relative_to(OUT.parent):
         raise SettingsError(f"a model that is shipped is not trained on {forbidden}: give another --out")
+    return clips
+
+
+def write(path: Path, model: Model) -> None:
+    """Write a model's ONNX file, and say its size and digest."""
+    from inference_workers.training.export import write_onnx  # noqa: PLC0415 - needs the extra
+
+    size, digest = write_onnx(
+        path,
+        mean=model.mean,
+        spread=model.spread,
+        clip=emotion.CLIP,
+        members=[net.parameters for net in model.members],
+        temperature=model.temperature,
+    )
+    say(f"\n{path}: {size} bytes, sha256 {digest}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train, report, write."""
+    taken = parser("Train the embedded speech emotion model.", OUT, VARIATIONS)
+    taken.add_argument("--evaluate", type=Path, action="append", default=[], help="another corpus: answered only")
+    options = taken.parse_args(arguments)
+    require_writer()
+    clips = clips_of(options)
     speakers = sorted({clip.speaker for clip in clips})
     say(f"{len(clips)} clips of {len(speakers)} speakers ({', '.join(speakers)}); each is left out once")
     windows = cut(clips, options.variations, options.seed)
@@ -219,15 +249,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for folder in options.evaluate:
         other = cut(corpus.read(folder), 0, options.seed)
         report(f"Other corpus: {folder.name}", model.logits(other.features), other)
-    size, digest = write_onnx(
-        options.out,
-        mean=model.mean,
-        spread=model.spread,
-        clip=emotion.CLIP,
-        members=[net.parameters for net in model.members],
-        temperature=temperature,
-    )
-    say(f"\n{options.out}: {size} bytes, sha256 {digest}")
+    write(options.out, model)
     return 0
 
 

@@ -8,11 +8,9 @@ What is printed comes from leaving each speaker out, clean and with noise added:
 together are right, and what their confidence is worth. The same data, seed and library versions give the same file.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -25,7 +23,6 @@ from inference_workers.speech import emotion
 from inference_workers.speech.features import Analysed, analysed, voiced_fraction
 from inference_workers.training import augment, corpus, speech_emotion
 from inference_workers.training.speech_emotion import STEP, VOICED_AT_LEAST, WINDOW, Windows, say
-from runtime.errors import PrerequisiteError, SettingsError
 
 Array = NDArray[np.float64]
 
@@ -94,12 +91,6 @@ def quietness(noisy: Noisy) -> Array:
     return np.array([emotion.quietness(each) for each in noisy.audibility_db.tolist()])
 
 
-def together(quiet: Array, in_noise: Array, noisy: Noisy) -> Array:
-    """Probabilities of both models by the windows' audibility, as the engine has them."""
-    share = quietness(noisy)[:, None]
-    return np.asarray(share * quiet + (1.0 - share) * in_noise)
-
-
 def told(noisy: Noisy, probabilities: Array, quiet: Array) -> str:
     """UAR, share right, mean confidence and its calibration error; ``quiet``: as of :func:`quietness`."""
     scores = probabilities[:, :KNOWN]
@@ -117,31 +108,21 @@ def report(by_noise: Sequence[Noisy], quiet: Sequence[Array], in_noise: Sequence
     say("| --- | --- | --- | --- | --- | --- |")
     for snr, noisy, first, second in zip(SNRS_DB, by_noise, quiet, in_noise, strict=True):
         low, middle = np.percentile(noisy.audibility_db, (1.0, 50.0))
+        by_audibility = quietness(noisy)
         ones, zeros = np.ones(len(noisy.labels)), np.zeros(len(noisy.labels))
         figures = (
             told(noisy, first, ones),
             told(noisy, second, zeros),
-            told(noisy, together(first, second, noisy), quietness(noisy)),
+            told(noisy, emotion.blended(first, second, by_audibility), by_audibility),
         )
         say(f"| {_named(snr)} | {len(noisy.labels)} | {middle:.1f} ({low:.1f}) | {' | '.join(figures)} |")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train, report, write."""
-    parser = argparse.ArgumentParser(description="Train the speech emotion model for noise.")
-    parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv, or EMO-DB's files")
-    parser.add_argument("--out", type=Path, default=OUT, help="ONNX file to write")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--variations", type=int, default=VARIATIONS, help="random variations of each clip")
-    options = parser.parse_args(arguments)
-    try:
-        from inference_workers.training.export import write_onnx  # noqa: PLC0415 - needs the extra
-    except ImportError as error:
-        raise PrerequisiteError("training writes ONNX files: pip install 'affectstream[train]'") from error
-    clips = corpus.read(options.data)
-    forbidden = corpus.forbids_shipping(clips)
-    if forbidden is not None and options.out.resolve().is_relative_to(OUT.parent):
-        raise SettingsError(f"a model that is shipped is not trained on {forbidden}: give another --out")
+    options = speech_emotion.parser("Train the speech emotion model for noise.", OUT, VARIATIONS).parse_args(arguments)
+    speech_emotion.require_writer()
+    clips = speech_emotion.clips_of(options)
 
     say(f"{len(clips)} clips: windows to be answered, at each noise")
     by_noise = [windows_in_noise(clips, snr, options.seed + 1) for snr in SNRS_DB]
@@ -152,16 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     windows = speech_emotion.cut(clips, options.variations, options.seed, noisy=True)
     answers, temperature = answers_of(windows, by_noise, options.seed)
     report(by_noise, quiet_answers, answers)
-    model = replace(speech_emotion.fit(windows, options.seed), temperature=temperature)
-    size, digest = write_onnx(
-        options.out,
-        mean=model.mean,
-        spread=model.spread,
-        clip=emotion.CLIP,
-        members=[net.parameters for net in model.members],
-        temperature=temperature,
-    )
-    say(f"\ntemperature {temperature:.3f}; {options.out}: {size} bytes, sha256 {digest}")
+    say(f"\ntemperature {temperature:.3f}")
+    speech_emotion.write(options.out, replace(speech_emotion.fit(windows, options.seed), temperature=temperature))
     return 0
 
 

@@ -25,7 +25,7 @@ def test_audibility_decides_between_the_two():
     audible = np.array([5.0, 16.0, 19.0, 22.0, 40.0])
     noisy = Noisy(np.zeros((5, 1)), np.ones(5), audible, np.zeros(5, np.int64), np.array(["1"] * 5))
     quiet, in_noise = np.tile([1.0, 0.0], (5, 1)), np.tile([0.0, 1.0], (5, 1))
-    found = speech_noise.together(quiet, in_noise, noisy)
+    found = emotion.blended(quiet, in_noise, speech_noise.quietness(noisy))
     np.testing.assert_allclose(found, [[0, 1], [0, 1], [0.5, 0.5], [1, 0], [1, 0]])
 
 

@@ -19,6 +19,7 @@ import redis
 
 from cli.broker import prepare
 from cli.certificates import make
+from runtime.errors import BrokerError
 from runtime.kafka import Publisher, consumer, wait_for_broker
 from runtime.lifecycle import die_with_parent
 from runtime.settings import Settings
@@ -136,8 +137,6 @@ def test_roles_reach_kafka_with_their_password_and_nobody_does_without(secure_ka
     found = eventually(lambda: reader.poll(0.5), deadline_s=20)
     assert found.value() == b"said"
     reader.close()
-
-    from runtime.errors import BrokerError
 
     for change in ({"kafka_password": "another"}, {"kafka_security_protocol": "PLAINTEXT"}, {"kafka_ca": ""}):
         with pytest.raises(BrokerError):

@@ -30,21 +30,6 @@ from tests.support.prerequisites import cache_dir
 LABELS = ("neutral", "happy", "sad", "angry", "surprise", "fear", "disgust", "unknown")
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    server = ModelServer(tmp_path_factory.mktemp("mlserver"))
-    try:
-        server.start()
-        yield server
-    finally:
-        server.kill()
-
-
-@pytest.fixture(params=["grpc", "http"])
-def scheme(request):
-    return request.param
-
-
 @pytest.fixture
 def engine(server, scheme):
     return KServeSpeech(server.url(scheme, "band_emotion"), timeout_s=10.0, labels=LABELS)

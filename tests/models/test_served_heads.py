@@ -30,21 +30,6 @@ TOGETHER = {"name": "batch", "says": "action_units", "labels": ["AU45"], "activa
 """How many faces the server was given together, by way of an AU."""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    server = ModelServer(tmp_path_factory.mktemp("mlserver"))
-    try:
-        server.start()
-        yield server
-    finally:
-        server.kill()
-
-
-@pytest.fixture(params=["grpc", "http"])
-def scheme(request):
-    return request.param
-
-
 def served(head):
     return ServedNetwork(head, timeout_s=10.0)
 

@@ -22,10 +22,12 @@ interface MeasurementsProps {
 /** Draws itself ten times a second, and nothing else with it. */
 export function Measurements({ stream, link, live, inspected }: MeasurementsProps): ReactElement {
   const readout = useStore(stream?.readout ?? NO_READOUT);
+  // What was felt last is not felt now: without frames the face is neutral, and so are these.
+  const emotion = link === "live" ? readout.emotion : null;
   return (
     <aside className="side" aria-label="Measurements">
-      <EmotionBars emotion={readout.emotion} />
-      <AffectPlot emotion={readout.emotion} />
+      <EmotionBars emotion={emotion} />
+      <AffectPlot emotion={emotion} />
       <LatencyPanel readout={readout} />
       <ConnectionPanel readout={readout} link={link} live={live} />
       {inspected !== null && <DeveloperPanel {...inspected} />}

@@ -63,7 +63,7 @@ async def test_one_that_is_given_up_leaves_everything_as_it_was(monkeypatch: pyt
         nominated = dict(other.ice._nominated)
         before = other.ice.local_username, other.ice.remote_username, list(other.ice._protocols)
         await other.negotiate("a=ice-ufrag:nobody\r\na=ice-pwd:0123456789012345678901\r\n")
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)  # its checks go unanswered for a while; nothing tells when
         other.runs[-1].cancel()
         await asyncio.wait(other.runs)
         assert (other.ice.local_username, other.ice.remote_username, list(other.ice._protocols)) == before

@@ -46,7 +46,7 @@ async def test_media_goes_on_over_another_network(settings: Settings) -> None:
             first = client.etag
             for _ in range(2):  # and once more: the second restart is of what the first one made
                 client.leave_network()
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(0.5)  # how long the network is away, not a wait for something
                 response = await client.restart_ice()
                 assert response.status_code == 200, response.text
                 assert response.headers["Content-Type"] == "application/trickle-ice-sdpfrag"

@@ -3,14 +3,7 @@
  * the canvas where its element lies. No React.
  */
 
-import {
-  Mesh,
-  MeshLambertMaterial,
-  type MeshStandardMaterial,
-  PerspectiveCamera,
-  Scene,
-  WebGLRenderer,
-} from "three";
+import { Mesh, type MeshStandardMaterial, PerspectiveCamera, Scene, WebGLRenderer } from "three";
 import { GLTFLoader } from "three/examples/jsm/loaders/GLTFLoader.js";
 import { clone } from "three/examples/jsm/utils/SkeletonUtils.js";
 import { disposeOf, GlbAvatar } from "../avatar/glbAvatar";
@@ -21,6 +14,7 @@ import { OWN_LIGHT_URL, OWN_NAME } from "./avatarLibrary";
 import { CAMERA, placeCamera } from "./camera";
 import { stageLights, type Theme } from "./lights";
 import type { PoseSource } from "./poseSource";
+import { vertexLit } from "./vertexLight";
 
 export interface GridCell {
   /** A key that stays keeps its avatar's state. */
@@ -113,7 +107,10 @@ export class GridRenderer {
   async #load(url: string): Promise<void> {
     const { scene } = await new GLTFLoader().parseAsync(await fetchGlb(url, OWN_NAME), "");
     scene.traverse((node) => {
-      if (node instanceof Mesh) node.material = plain(node.material as MeshStandardMaterial);
+      if (!(node instanceof Mesh)) return;
+      const given = node.material as MeshStandardMaterial;
+      node.material = vertexLit(given);
+      given.dispose();
     });
     if (this.#closed) disposeOf(scene);
     else this.#template = scene;
@@ -163,10 +160,3 @@ interface Edges {
 
 const outside = (rect: Edges, box: Edges): boolean =>
   rect.right <= box.left || rect.left >= box.right || rect.bottom <= box.top || rect.top >= box.bottom;
-
-/** The same look without highlights, which cost most of a small avatar's picture. */
-function plain(material: MeshStandardMaterial): MeshLambertMaterial {
-  const { color, emissive, vertexColors } = material;
-  material.dispose();
-  return new MeshLambertMaterial({ color, emissive, vertexColors });
-}

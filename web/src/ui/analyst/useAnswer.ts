@@ -19,29 +19,39 @@ export function useAnswer<T>(
   ask: (signal: AbortSignal) => Promise<T>,
   { keep = false }: { readonly keep?: boolean } = {},
 ): Answer<T> {
-  const [state, setState] = useState<Omit<Answer<T>, "again">>(ASKING);
+  const [answered, setAnswered] = useState<Answered<T>>({ key: "", turn: -1, value: null, problem: null });
   const [turn, setTurn] = useState(0);
   const asker = useRef(ask);
   asker.current = ask;
-  const kept = useRef(keep);
-  kept.current = keep;
   // biome-ignore lint/correctness/useExhaustiveDependencies: the key says what is asked, the turn that it is asked again
   useEffect(() => {
     const aborter = new AbortController();
-    setState((before) => (kept.current || turn > 0 ? { ...before, loading: true } : ASKING));
     asker.current(aborter.signal).then(
       (value) => {
-        if (!aborter.signal.aborted) setState({ value, problem: null, loading: false });
+        if (!aborter.signal.aborted) setAnswered({ key, turn, value, problem: null });
       },
       (error: unknown) => {
         if (aborter.signal.aborted) return;
         const problem = error instanceof ApiProblem ? error : new ApiProblem("failed", String(error));
-        setState((before) => ({ value: kept.current ? before.value : null, problem, loading: false }));
+        setAnswered((before) => ({ key, turn, value: keep ? before.value : null, problem }));
       },
     );
     return () => aborter.abort();
   }, [key, turn]);
-  return { ...state, again: () => setTurn((before) => before + 1) };
+  // Told by what was answered, not by a state that an effect sets: no picture shows the last answer as the new one's.
+  const known = keep || answered.key === key;
+  return {
+    value: known ? answered.value : null,
+    problem: known ? answered.problem : null,
+    loading: answered.key !== key || answered.turn !== turn,
+    again: () => setTurn((before) => before + 1),
+  };
 }
 
-const ASKING = { value: null, problem: null, loading: true } as const;
+/** What came last, and what it was the answer to. */
+interface Answered<T> {
+  readonly key: string;
+  readonly turn: number;
+  readonly value: T | null;
+  readonly problem: ApiProblem | null;
+}

@@ -5,9 +5,8 @@
  */
 
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { createServer } from "vite";
 import { launch } from "./browser.mjs";
+import { serveSources } from "./sourceServer.mjs";
 
 /** Weights by ARKit name, without a side for both, and bones in degrees. @type {Record<string, Record<string, number>>} */
 const FACES = {
@@ -28,19 +27,12 @@ const FACES = {
 const SETTLED_MS = 1_500;
 
 const [folder = ".", pixels = "320"] = process.argv.slice(2);
-const root = fileURLToPath(new URL("../", import.meta.url));
-const server = await createServer({
-  root,
-  configFile: false,
-  logLevel: "error",
-  server: { host: "127.0.0.1", port: 0, hmr: false },
-});
-await server.listen();
+const sources = await serveSources();
 const browser = await launch();
 try {
   const size = Number(pixels);
   const page = await browser.newPage({ viewport: { width: size, height: size }, deviceScaleFactor: 2 });
-  await page.goto(`${server.resolvedUrls?.local[0]}e2e/faces.html`);
+  await page.goto(`${sources.url}e2e/faces.html`);
   await page.waitForFunction("window.make !== undefined", null, { timeout: 60_000 });
   for (const [name, face] of Object.entries(FACES)) {
     await page.evaluate(`window.make(${JSON.stringify(face)})`);
@@ -49,5 +41,5 @@ try {
   }
 } finally {
   await browser.close();
-  await server.close();
+  await sources.close();
 }

@@ -5,26 +5,19 @@
  *   node e2e/wallSpeed.mjs [PNG]
  */
 
-import { fileURLToPath } from "node:url";
-import { createServer } from "vite";
 import { launch } from "./browser.mjs";
+import { serveSources } from "./sourceServer.mjs";
 
 const ROUNDS = 5;
 const PICTURES = 100;
 
 const [png] = process.argv.slice(2);
-const server = await createServer({
-  root: fileURLToPath(new URL("../", import.meta.url)),
-  configFile: false,
-  logLevel: "error",
-  server: { host: "127.0.0.1", port: 0, hmr: false },
-});
-await server.listen();
+const sources = await serveSources();
 const browser = await launch();
 try {
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   page.on("pageerror", (error) => console.error(String(error)));
-  await page.goto(`${server.resolvedUrls?.local[0]}e2e/wallSpeed.html`);
+  await page.goto(`${sources.url}e2e/wallSpeed.html`);
   await page.waitForFunction("window.ready === true", null, { timeout: 60_000 });
   for (let round = 0; round < ROUNDS; round += 1) {
     const { drawn, ms } = await page.evaluate(`window.measure(${PICTURES})`);
@@ -34,5 +27,5 @@ try {
   if (png !== undefined) await page.screenshot({ path: png });
 } finally {
   await browser.close();
-  await server.close();
+  await sources.close();
 }

@@ -13,7 +13,7 @@ nothing is trained, chosen or fitted on it. The same data, seed and library vers
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -244,8 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         if rows.any():
             report(title, logits[rows] / temperature, windows.where(rows))
-    model = fit(windows, options.seed)
-    model = Model(model.mean, model.spread, model.members, temperature)
+    model = replace(fit(windows, options.seed), temperature=temperature)
     for folder in options.evaluate:
         other = cut(corpus.read(folder), 0, options.seed)
         report(f"Other corpus: {folder.name}", model.logits(other.features), other)

@@ -135,6 +135,7 @@ def show(results: Results, console: Console) -> None:
         of = results.latency
         table.add_row(f"face latency at {RATE_HZ} a second, p95 ms", f"{of.p95_ms:.1f}", "", f"< {FACE_P95_MS:g}")
         table.add_row(f"  p50, p99 of {of.pictures} pictures", f"{of.p50_ms:.1f}, {of.p99_ms:.1f}", "", "", style="dim")
+        table.add_row("  pictures left out, the worker being held up", str(of.left_out), "", "", style="dim")
         through = ", ".join(f"{ms:.1f}" for ms in of.from_edge_ms)
         table.add_row("  p50, p95 from the edge's stamp, through Kafka", through, "", "", style="dim")
         table.add_row("  CPU of the worker's process, a picture", f"{of.cpu_ms:.1f}", "", "", style="dim")

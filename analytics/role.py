@@ -1,7 +1,6 @@
 """The analytics role: the sink in the main thread, the HTTP API in another, one ClickHouse between them."""
 
 import contextlib
-import gc
 import logging
 import os
 import socket
@@ -23,6 +22,7 @@ from analytics.refusion import Fuse
 from analytics.sink import FIRST_PAUSE_S, LONGEST_PAUSE_S, TOPICS, Sink
 from runtime.erasures import Erasures
 from runtime.errors import AffectstreamError, BrokerError, SettingsError
+from runtime.garbage import collect_rarely
 from runtime.keystore import key_store
 from runtime.lifecycle import Role
 from runtime.registry import codec
@@ -34,9 +34,6 @@ from schemas.topics import Topic
 
 log = logging.getLogger(__name__)
 
-COLLECT_EVERY: Final = 100_000
-"""Objects that may come into being, more than go, before Python looks for cycles among them: a batch is messages by the
-hundred thousand, which refer to nothing."""
 OPERATOR_TTL_S: Final = 30 * 86_400
 GRACE_S: Final = 3
 
@@ -75,8 +72,7 @@ def run(role: Role, recorder: Recorder | None = None, fuse: Fuse | None = None) 
         stack.enter_context(_erasing(eraser, role.stop))
         if role.settings.trace_endpoint:
             stack.enter_context(_tracing(role, shared))
-        gc.freeze()
-        gc.set_threshold(COLLECT_EVERY)
+        collect_rarely()
         sink = Sink(role.settings, database, shared, clock=role.clock, metrics=role.metrics, stop=role.stop, gate=gate)
         sink.run()
 

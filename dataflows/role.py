@@ -1,7 +1,6 @@
 """The fusion role: the dataflow in this process, one worker, recovering from its store."""
 
 import ctypes
-import gc
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,14 +15,12 @@ from dataflows.ownership import Ownership
 from dataflows.store import opened_store
 from dataflows.warm import compile_all
 from runtime.errors import AffectstreamError, RecoveryError
+from runtime.garbage import collect_rarely
 from runtime.kafka import wait_for_broker
 from runtime.lifecycle import Role
 
 log = logging.getLogger(__name__)
 
-COLLECT_EVERY: Final = 100_000
-"""Objects that may come into being, more than go, before Python looks for cycles among them: a batch makes thousands
-that refer to nothing, and looking at them again and again took a sixteenth of the time."""
 KEPT_BYTES: Final = 256 << 20
 MALLOC_TRIM_THRESHOLD: Final = -1
 MALLOC_MMAP_THRESHOLD: Final = -3
@@ -56,8 +53,7 @@ def run(role: Role, owned: Sequence[int] | None = None) -> None:
         return
     compile_all()
     keep_freed_memory()
-    gc.freeze()
-    gc.set_threshold(COLLECT_EVERY)
+    collect_rarely()
     context = Context.build(role.settings, role.metrics, role.clock, role.stop, owned)
     with opened_store(role.settings, context.owned, context.partitions) as store:
         context.ownership = Ownership.take(role.settings, store)

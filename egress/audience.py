@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections import Counter
+import math
+from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -10,9 +11,10 @@ import orjson
 
 from egress.endings import has_ended
 from egress.events import Events
-from egress.hub import Close, Hub, Viewer, Wires
+from egress.frames import Frame
+from egress.hub import Close, Hub, Tally, Viewer, Wires
 from egress.projection import Instants, hop_spans_s
-from egress.relay import Fused, Relay
+from egress.relay import Relay
 from runtime.clock import Clock
 from runtime.kafka import Publisher
 from runtime.ledger import Ledger
@@ -33,6 +35,8 @@ MAX_LOOKS: Final = 100
 OBSERVE_EVERY_US: Final = 50_000
 SWEEP_S: Final = 0.1
 LEDGER_S: Final = 1.0
+LEDGER_AT_LEAST: Final = 50
+"""So many sessions' entries, or a tenth of all, are written at a time: those of thousands at once hold frames up."""
 
 
 class Violation(Exception):  # noqa: N818 - it ends the connection, by intent
@@ -51,6 +55,7 @@ class Audience:
         self._metrics = metrics
         self._encoders = wires.encoders
         self._codec = Codec()
+        self._rendered = metrics.observer("hop_seconds", hop="tick_to_rendered")
         self._publisher = Publisher(settings, metrics, linger_ms=20)
         self._ledger = Ledger(self._publisher, self._codec, clock, Stage.EGRESS, metrics)
         self._settings = settings
@@ -58,6 +63,9 @@ class Audience:
         self._looking: set[asyncio.Task[None]] = set()
         self._one_look = asyncio.Semaphore(1)
         self._interest: Counter[str] = Counter()
+        self._unwritten: deque[tuple[str, Tally]] = deque()
+        """What the ledger has still to be told."""
+        self._share = LEDGER_AT_LEAST
         self.hub = Hub(wires)
         self.relay = Relay(settings, clock, metrics, self._publisher, deliver=self._deliver, ended=self.hub.end)
 
@@ -121,7 +129,7 @@ class Audience:
                 events.write("exposure", frame_sequence=sequence, detail=viewer.variant)
                 viewer.variant = ""
             if captured_us is not None and rendered_us is not None and 0 <= rendered_us - captured_us <= 60_000_000:
-                self._metrics.observe("hop_seconds", (rendered_us - captured_us) / 1e6, hop="tick_to_rendered")
+                self._rendered((rendered_us - captured_us) / 1e6)
         elif kind == "rating":
             value, felt = message.get("value"), message.get("felt")
             told = value is None and felt is not None  # only what is felt, without a rating
@@ -146,7 +154,8 @@ class Audience:
             rounds += 1
             if rounds * SWEEP_S >= LEDGER_S:
                 rounds = 0
-                await self._write_ledger()
+                self._take_tallies()
+            await self._write_ledger(self._share)
 
     def _look_for_end(self, session_id: str, started_at_us: int) -> None:
         """Have those who came after a session's end told so, though this process did not read of it."""
@@ -166,15 +175,23 @@ class Audience:
         for task in list(self._looking):
             task.cancel()
         await asyncio.to_thread(self.relay.stop)
-        await self._write_ledger()
+        self._take_tallies()
+        await self._write_ledger(len(self._unwritten))
         await asyncio.to_thread(self._publisher.flush, 10.0)
 
-    async def _write_ledger(self) -> None:
-        tallies = self.hub.take_tallies()
-        if not tallies:
+    def _take_tallies(self) -> None:
+        taken = self.hub.take_tallies()
+        self._unwritten.extend(taken)
+        self._share = max(LEDGER_AT_LEAST, math.ceil(len(taken) * SWEEP_S / LEDGER_S))
+
+    async def _write_ledger(self, share: int) -> None:
+        """Write the entries of so many sessions, those first that have waited longest."""
+        if not self._unwritten:
             self._publisher.poll()
             return
-        for session_id, tally in tallies.items():
+        used = 0
+        for _ in range(min(share, len(self._unwritten))):
+            session_id, tally = self._unwritten.popleft()
             for outcome, count in (
                 (Outcome.USED, tally.used),
                 (Outcome.SLOW_CLIENT, tally.slow_client),
@@ -182,20 +199,22 @@ class Audience:
             ):
                 if count:
                     self._ledger.note(session_id, MODALITY, outcome.value, count=count)
-            self._metrics.count("records_out_total", tally.used, topic=MODALITY)
+            used += tally.used
+        self._metrics.count("records_out_total", used, topic=MODALITY)
         await asyncio.to_thread(self._ledger.flush)
 
-    def _deliver(self, batch: list[Fused]) -> None:
-        observed: tuple[Fused, int] | None = None
-        for fused in batch:
-            now = self._clock.now_us()
-            if self.hub.deliver(fused.frame, fused.fused_at_us, now):
-                observed = fused, now
+    def _deliver(self, batch: list[Frame]) -> None:
+        observed: tuple[Frame, int] | None = None
+        now_us, deliver = self._clock.now_us, self.hub.deliver
+        for frame in batch:
+            now = now_us()
+            if deliver(frame, now):
+                observed = frame, now
         # One frame now and then: its thirteen spans cost as much to observe as the frame to send.
         if observed is not None and observed[1] - self._observed_us >= OBSERVE_EVERY_US:
-            fused, now = observed
+            frame, now = observed
             self._observed_us = now
-            for hop, span in hop_spans_s(fused.frame.record(), Instants(fused.fused_at_us, now)):
+            for hop, span in hop_spans_s(frame.record(), Instants(frame.fused_at_us, now)):
                 self._metrics.observe("hop_seconds", span, hop=hop)
 
 

@@ -9,7 +9,8 @@ from runtime.kafka import KafkaException, TopicPartition, consumer
 from runtime.logs import session_tag
 from runtime.settings import Settings
 from runtime.topics import murmur2_partition, partition_count
-from schemas.codec import Codec, DecodeError
+from schemas.bulk import derive_layout
+from schemas.codec import Codec, DecodeError, parsed_schema
 from schemas.records import ClientEvent
 from schemas.topics import CLIENT_EVENTS
 
@@ -21,6 +22,47 @@ MAX_RECORDS: Final = 300_000
 MAX_AGE_US: Final = 24 * 3_600 * 1_000_000
 DEADLINE_S: Final = 20.0
 BATCH: Final = 5_000
+_INSTANTS_BYTES: Final = 16
+_CONTINUED: Final = int.from_bytes(b"\x80" * _INSTANTS_BYTES, "little")
+_EIGHT_BYTES: Final = int.from_bytes((b"\x80" * 7 + b"\0") * 2, "little")
+"""The bits that say whether a varint goes on, of two that have eight bytes each."""
+
+
+class EndReader:
+    """Reads ends of sessions from values of ``client.events``.
+
+    Nearly all events are others, acknowledgements once a second. Those are told by the byte that says their kind: it
+    has one place as long as the instants before it have eight bytes each, as those of our age do (:mod:`schemas.bulk`).
+    """
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self._prefix = codec.prefix(ClientEvent)
+        layout = derive_layout("ClientEvent", self._prefix)
+        assert layout.dtype.fields is not None
+        assert layout.instants.stop - layout.instants.start == _INSTANTS_BYTES
+        self._instants = layout.instants
+        self._kind_at = int(layout.dtype.fields["kind"][1])
+        (kind,) = [field["type"] for field in parsed_schema("ClientEvent")["fields"] if field["name"] == "kind"]
+        self._end = 2 * kind["symbols"].index("session_ended")
+
+    def ended(self, value: bytes | None) -> str:
+        """The session that is over; empty: the event is another one, or cannot be read."""
+        if value is None or self._is_another(value):
+            return ""
+        try:
+            event = self._codec.decode(ClientEvent, value)
+        except DecodeError:
+            return ""  # whoever keeps client events counts it
+        return event.session_id if event.kind == "session_ended" else ""
+
+    def _is_another(self, value: bytes) -> bool:
+        return (
+            len(value) > self._kind_at
+            and value[self._kind_at] != self._end
+            and value.startswith(self._prefix)
+            and int.from_bytes(value[self._instants], "little") & _CONTINUED == _EIGHT_BYTES
+        )
 
 
 def has_ended(settings: Settings, session_id: str, since_us: int, now_us: int) -> bool:
@@ -30,7 +72,7 @@ def has_ended(settings: Settings, session_id: str, since_us: int, now_us: int) -
     """
     name, key = settings.topic(CLIENT_EVENTS), session_id.encode()
     until = time.monotonic() + DEADLINE_S
-    codec = Codec()
+    ends = EndReader(Codec())
     try:
         partition = murmur2_partition(key, partition_count(settings, CLIENT_EVENTS))
         source = consumer(settings, f"egress-endings-{settings.instance}")
@@ -48,17 +90,10 @@ def has_ended(settings: Settings, session_id: str, since_us: int, now_us: int) -
                 if message.error() is not None:
                     continue
                 at = (message.offset() or 0) + 1
-                if message.key() in {key, session_id} and _is_end(codec, message.value()):
+                if message.key() in {key, session_id} and ends.ended(message.value()):
                     return True
     except (BrokerError, KafkaException) as error:
         log.warning("whether session %s has ended cannot be looked up: %s", session_tag(session_id), error)
     finally:
         source.close()
     return False
-
-
-def _is_end(codec: Codec, value: bytes | None) -> bool:
-    try:
-        return codec.decode(ClientEvent, value).kind == "session_ended"
-    except DecodeError:
-        return False  # whoever keeps client events counts it

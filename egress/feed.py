@@ -15,7 +15,6 @@ from egress.audience import MESSAGES_BURST, MESSAGES_PER_S, Audience, Violation,
 from egress.events import Events
 from egress.frames import Frame
 from egress.hub import Format, Viewer, Wires
-from egress.projection import Instants
 from egress.wire import cbor_message
 from runtime.clock import Clock
 from runtime.lifecycle import Role
@@ -61,9 +60,9 @@ def cbor_messages(messages: Iterable[Mapping[str, Any]]) -> bytes:
     return _lengths(cbor_message(message) for message in messages)
 
 
-def packed_frame(frame: Frame, instants: Instants) -> bytes:
+def packed_frame(frame: Frame, relayed_at_us: int) -> bytes:
     """One frame after its length."""
-    return _lengths((frame.packed(instants),))
+    return _lengths((frame.packed(relayed_at_us),))
 
 
 WIRES: Final = Wires({"json": json_messages, "cbor": cbor_messages, "binary": json_messages}, {"binary": packed_frame})

@@ -35,11 +35,16 @@ class Frame(Protocol):
     def sequence(self) -> int: ...
     @property
     def captured_at_us(self) -> int: ...
+    @property
+    def fused_at_us(self) -> int:
+        """When fusion published it, which is its record's Kafka timestamp (milliseconds)."""
+        ...
+
     def record(self) -> AvatarFrame:
         """All of it."""
         ...
 
-    def packed(self, instants: Instants) -> bytes:
+    def packed(self, relayed_at_us: int) -> bytes:
         """What :func:`egress.packed.pack` makes of it."""
         ...
 
@@ -47,10 +52,11 @@ class Frame(Protocol):
 class DecodedFrame:
     """A frame that has been decoded."""
 
-    __slots__ = ("_record", "captured_at_us", "sequence", "session_id")
+    __slots__ = ("_record", "captured_at_us", "fused_at_us", "sequence", "session_id")
 
-    def __init__(self, record: AvatarFrame) -> None:
+    def __init__(self, record: AvatarFrame, fused_at_us: int) -> None:
         self._record = record
+        self.fused_at_us = fused_at_us
         self.session_id = record.session_id
         self.sequence = record.sequence
         self.captured_at_us = record.captured_at_us
@@ -58,52 +64,50 @@ class DecodedFrame:
     def record(self) -> AvatarFrame:
         return self._record
 
-    def packed(self, instants: Instants) -> bytes:
-        return pack(self._record, instants)
+    def packed(self, relayed_at_us: int) -> bytes:
+        return pack(self._record, Instants(self.fused_at_us, relayed_at_us))
 
 
 class LogFrame:
     """A frame whose bytes are known to match the layout."""
 
-    __slots__ = ("_cuts", "_flags", "_value", "captured_at_us", "sequence", "session_id")
+    __slots__ = (
+        "_body", "_codec", "_head", "_value", "captured_at_us", "fused_at_us", "sequence", "session_id",
+    )  # fmt: skip
 
     def __init__(
-        self, value: bytes, cuts: "Cuts", flags: int, *, captured_at_us: int, sequence: int, session_id: str
+        self,
+        codec: Codec,
+        value: bytes,
+        *,
+        head: bytes,
+        body: bytes,
+        session_id: str,
+        sequence: int,
+        captured_at_us: int,
+        fused_at_us: int,
     ) -> None:
+        """``head`` and ``body``: what stands in the packed form before the moment of relaying, and behind it."""
+        self._codec = codec
         self._value = value
-        self._cuts = cuts
-        self._flags = flags
-        self.captured_at_us = captured_at_us
-        self.sequence = sequence
+        self._head = head
+        self._body = body
         self.session_id = session_id
+        self.sequence = sequence
+        self.captured_at_us = captured_at_us
+        self.fused_at_us = fused_at_us
 
     def record(self) -> AvatarFrame:
-        return self._cuts.codec.decode(AvatarFrame, self._value)
+        return self._codec.decode(AvatarFrame, self._value)
 
-    def packed(self, instants: Instants) -> bytes:
-        captured_us, session = self.captured_at_us, self.session_id.encode()
-        return b"".join(
-            (
-                _HEAD.pack(
-                    VERSION,
-                    self._flags,
-                    len(session),
-                    self.sequence,
-                    captured_us,
-                    (instants.fused_at_us - captured_us) / 1_000,
-                ),
-                _RELAYED.pack((instants.relayed_at_us - captured_us) / 1_000),
-                *[self._value[cut] for cut in self._cuts.body],
-                session,
-            )
-        )
+    def packed(self, relayed_at_us: int) -> bytes:
+        return b"".join((self._head, _RELAYED.pack((relayed_at_us - self.captured_at_us) / 1_000), self._body))
 
 
 class Cuts:
     """Where the parts of a frame lie in its bytes."""
 
     def __init__(self, codec: Codec) -> None:
-        self.codec = codec
         self.prefix = codec.prefix(AvatarFrame)
         layout = derive_layout("AvatarFrame", self.prefix)
         assert layout.dtype.fields is not None
@@ -153,17 +157,18 @@ _LENGTHS: Final = tuple(bytes((2 * length,)) for length in range(LONGEST_NAME + 
 
 
 class FrameReader:
-    """Reads values of the topic ``avatar.frames``."""
+    """Reads values of the topic ``avatar.frames``, one at a time."""
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
         self._cuts = Cuts(codec)
 
-    def read(self, value: bytes | None) -> Frame:
+    def read(self, value: bytes | None, fused_at_us: int) -> Frame:
         """The frame in ``value``; raises DecodeError."""
-        return (value and self._cut(value)) or DecodedFrame(self._codec.decode(AvatarFrame, value))
+        cut = self._cut(value, fused_at_us) if value else None
+        return cut or DecodedFrame(self._codec.decode(AvatarFrame, value), fused_at_us)
 
-    def _cut(self, value: bytes) -> LogFrame | None:
+    def _cut(self, value: bytes, fused_at_us: int) -> LogFrame | None:
         """None: the bytes are not laid out as expected."""
         cuts = self._cuts
         size = cuts.size
@@ -188,13 +193,17 @@ class FrameReader:
         name = value[at + 1 :]
         if sequence & 1 or len(name) > LONGEST_NAME or value[at : at + 1] != _LENGTHS[len(name)] or not name.isascii():
             return None
+        sequence >>= 1
+        captured_us = _eight_bytes(captured)
         return LogFrame(
+            self._codec,
             value,
-            cuts,
-            flags,
-            captured_at_us=_eight_bytes(captured),
-            sequence=sequence >> 1,
+            head=_HEAD.pack(VERSION, flags, len(name), sequence, captured_us, (fused_at_us - captured_us) / 1_000),
+            body=b"".join((*[value[part] for part in cuts.body], name)),
             session_id=name.decode("ascii"),
+            sequence=sequence,
+            captured_at_us=captured_us,
+            fused_at_us=fused_at_us,
         )
 
 

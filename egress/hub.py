@@ -4,6 +4,7 @@ A viewer whose socket takes no more has a mailbox of one: the newest frame. What
 viewer is told how many were before it gets the next.
 """
 
+from array import array
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ Format = Literal["json", "cbor", "binary"]
 
 STALLED_US: Final = 2_000_000
 REMEMBERED_FRAMES: Final = 128
+"""Of each session, whose acknowledgement is understood; a power of two."""
 REMEMBERED_ENDS: Final = 10_000
 
 
@@ -49,7 +51,7 @@ class Encoder(Protocol):
 class Packer(Protocol):
     """Turns one frame into what goes over the wire, framing included, without a detour over messages."""
 
-    def __call__(self, frame: Frame, instants: Instants) -> bytes:
+    def __call__(self, frame: Frame, relayed_at_us: int) -> bytes:
         """Bytes for :meth:`Sink.write`."""
         ...
 
@@ -86,6 +88,40 @@ class Viewer:
 
 
 @dataclass(slots=True)
+class Tally:
+    """Deliveries of one session since the last :meth:`Hub.take_tallies`; a delivery is one frame to one viewer."""
+
+    used: int = 0
+    slow_client: int = 0
+    duplicate: int = 0
+
+
+_NOTHING: Final = Tally()
+
+
+class _Relayed:
+    """The newest frames of one session by their numbers: when they were captured and relayed.
+
+    Numbers in one array, and no objects: of thousands of sessions those would be millions.
+    """
+
+    __slots__ = ("_ring",)
+
+    def __init__(self) -> None:
+        self._ring = array("q", [-1]) * (3 * REMEMBERED_FRAMES)
+
+    def note(self, sequence: int, captured_at_us: int, now_us: int) -> None:
+        ring, at = self._ring, 3 * (sequence & (REMEMBERED_FRAMES - 1))
+        ring[at] = sequence
+        ring[at + 1] = captured_at_us
+        ring[at + 2] = now_us
+
+    def find(self, sequence: int) -> tuple[int, int] | None:
+        ring, at = self._ring, 3 * (sequence & (REMEMBERED_FRAMES - 1))
+        return (ring[at + 1], ring[at + 2]) if ring[at] == sequence else None
+
+
+@dataclass(slots=True)
 class _Session:
     """A session that is watched."""
 
@@ -94,16 +130,8 @@ class _Session:
     last_frame_us: int = 0
     stalled: bool = False
     ended: bool = False
-    relayed: OrderedDict[int, tuple[int, int]] = field(default_factory=OrderedDict)
-
-
-@dataclass(slots=True)
-class Tally:
-    """Deliveries of one session since the last :meth:`Hub.take_tallies`; a delivery is one frame to one viewer."""
-
-    used: int = 0
-    slow_client: int = 0
-    duplicate: int = 0
+    relayed: _Relayed = field(default_factory=_Relayed)
+    tally: Tally = field(default_factory=Tally)
 
 
 class Hub:
@@ -114,7 +142,8 @@ class Hub:
         self._packers = wires.packers
         self._sessions: dict[str, _Session] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
-        self._tallies: dict[str, Tally] = {}
+        self._left: list[tuple[str, Tally]] = []
+        """What was counted of sessions that nobody watches any more."""
         self._unheard: dict[str, int] = {}
         self.count = 0
 
@@ -146,52 +175,50 @@ class Hub:
         self.count -= 1
         if viewer.pending is not None:
             viewer.pending = None
-            self._skipped(viewer)
+            _skipped(session, viewer)
         if not session.viewers:
             del self._sessions[viewer.session_id]
+            self._left.append((viewer.session_id, session.tally))
 
-    def deliver(self, frame: Frame, fused_at_us: int, now_us: int) -> bool:
+    def deliver(self, frame: Frame, now_us: int) -> bool:
         """Send a frame to the session's viewers; False if nobody watches or the frame was sent before.
 
         After a crash fusion publishes some frames again: each sequence goes out once, in rising order.
         """
-        session = self._sessions.get(frame.session_id)
+        session_id, sequence = frame.session_id, frame.sequence
+        session = self._sessions.get(session_id)
         if session is None:
             return False
-        if frame.sequence <= session.last_sequence:
-            self._tally(frame.session_id).duplicate += 1
+        if sequence <= session.last_sequence:
+            session.tally.duplicate += 1
             return False
-        session.last_sequence = frame.sequence
+        session.last_sequence = sequence
         session.last_frame_us = now_us
         session.stalled = False
-        session.relayed[frame.sequence] = (frame.captured_at_us, now_us)
-        if len(session.relayed) > REMEMBERED_FRAMES:
-            session.relayed.popitem(last=False)
-        instants = Instants(fused_at_us, now_us)
+        session.relayed.note(sequence, frame.captured_at_us, now_us)
         wires: dict[Format, bytes] = {}
         sent = 0
         for viewer in session.viewers:
             wire = wires.get(viewer.format)
             if wire is None:
                 # Once a frame and format, however many watch.
-                wire = wires[viewer.format] = self._wire(viewer.format, frame, instants)
+                wire = wires[viewer.format] = self._wire(viewer.format, frame, now_us)
             if viewer.pending is None and not viewer.skipped_untold and not viewer.sink.congested(now_us):
                 # As nearly always: nothing waits, and nothing has to be told.
                 viewer.sink.write(wire)
                 viewer.sent += 1
                 sent += 1
             else:
-                self._offer(viewer, wire, now_us)
-        if sent:
-            self._tally(frame.session_id).used += sent
+                self._offer(session, viewer, wire, now_us)
+        session.tally.used += sent
         return True
 
-    def _wire(self, wanted: Format, frame: Frame, instants: Instants) -> bytes:
+    def _wire(self, wanted: Format, frame: Frame, now_us: int) -> bytes:
         packer = self._packers.get(wanted)
         if packer is not None:
-            return packer(frame, instants)
+            return packer(frame, now_us)
         record = frame.record()
-        messages = [avatar_frame(record, instants)]
+        messages = [avatar_frame(record, Instants(frame.fused_at_us, now_us))]
         if has_emotion_update(record):
             messages.append(emotion_update(record))
         return self._encoders[wanted](messages)
@@ -199,7 +226,7 @@ class Hub:
     def relayed(self, session_id: str, sequence: int) -> tuple[int, int] | None:
         """``captured_at_us`` and moment of relaying of a recent frame."""
         session = self._sessions.get(session_id)
-        return None if session is None else session.relayed.get(sequence)
+        return None if session is None else session.relayed.find(sequence)
 
     def sweep(self, now_us: int, close: Close) -> None:
         """Look after viewers between frames: call it several times a second.
@@ -220,8 +247,8 @@ class Hub:
                     close(viewer, CloseCode.BAD_TOKEN, "the token has expired")
                 elif newly_stalled and session.ended and viewer.ends_with_session:
                     close(viewer, CloseCode.SESSION_ENDED, "the session has ended")
-                elif not viewer.sink.congested(now_us):
-                    self._flush(viewer)
+                elif (newly_stalled or viewer.pending is not None) and not viewer.sink.congested(now_us):
+                    self._flush(session, viewer)
                     if newly_stalled:
                         viewer.sink.write(
                             self._encoders[viewer.format](
@@ -234,20 +261,24 @@ class Hub:
         taken, self._unheard = self._unheard, {}
         return taken
 
-    def take_tallies(self) -> Mapping[str, Tally]:
-        """Deliveries by session since the last call."""
-        taken, self._tallies = self._tallies, {}
-        return taken
+    def take_tallies(self) -> list[tuple[str, Tally]]:
+        """Deliveries by session since the last call, of sessions of which there were any."""
+        taken, self._left = self._left, []
+        for session_id, session in self._sessions.items():
+            if session.tally != _NOTHING:
+                taken.append((session_id, session.tally))
+                session.tally = Tally()
+        return [(session_id, tally) for session_id, tally in taken if tally != _NOTHING]
 
-    def _offer(self, viewer: Viewer, wire: bytes, now_us: int) -> None:
+    def _offer(self, session: _Session, viewer: Viewer, wire: bytes, now_us: int) -> None:
         if viewer.pending is not None:
             viewer.pending = None
-            self._skipped(viewer)
+            _skipped(session, viewer)
         viewer.pending = wire
         if not viewer.sink.congested(now_us):
-            self._flush(viewer)
+            self._flush(session, viewer)
 
-    def _flush(self, viewer: Viewer) -> None:
+    def _flush(self, session: _Session, viewer: Viewer) -> None:
         if viewer.pending is None:
             return
         if viewer.skipped_untold:
@@ -257,12 +288,10 @@ class Hub:
         viewer.sink.write(viewer.pending)
         viewer.pending = None
         viewer.sent += 1
-        self._tally(viewer.session_id).used += 1
+        session.tally.used += 1
 
-    def _skipped(self, viewer: Viewer) -> None:
-        viewer.skipped += 1
-        viewer.skipped_untold += 1
-        self._tally(viewer.session_id).slow_client += 1
 
-    def _tally(self, session_id: str) -> Tally:
-        return self._tallies.setdefault(session_id, Tally())
+def _skipped(session: _Session, viewer: Viewer) -> None:
+    viewer.skipped += 1
+    viewer.skipped_untold += 1
+    session.tally.slow_client += 1

@@ -8,6 +8,7 @@ import uvloop
 
 from egress.server import Egress
 from runtime.errors import BrokerError, SettingsError
+from runtime.garbage import collect_rarely
 from runtime.lifecycle import Role
 from runtime.tls import scheme
 
@@ -20,6 +21,7 @@ def run(role: Role) -> None:
     Raises SettingsError if the port is taken, BrokerError or DeliveryFailed if Kafka fails for good.
     """
     with listen(role.settings.host, role.settings.port) as listener:
+        collect_rarely()
         uvloop.run(serve(role, listener))
 
 

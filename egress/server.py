@@ -21,6 +21,7 @@ from egress.audience import MESSAGES_BURST, MESSAGES_PER_S, Audience, Violation,
 from egress.events import Events
 from egress.hub import Viewer
 from egress.sink import SocketSink
+from egress.viewer_connection import ViewerConnection
 from egress.wall import WALL_PATH, Wall, WallConnection, picked, presence
 from egress.wire import SUBPROTOCOLS, WIRES
 from runtime.addresses import client_address, parse_networks
@@ -82,6 +83,7 @@ class Egress:
             server_header=None,
             process_request=self._process_request,
             select_subprotocol=_select_subprotocol,
+            create_connection=ViewerConnection,
         )
 
     async def sweep(self) -> None:
@@ -135,8 +137,11 @@ class Egress:
         except ConnectionClosed:
             pass
         except Violation as violation:
-            self._metrics.count("rejected_total", reason=violation.code.name.lower())
-            await connection.close(violation.code, str(violation))
+            await self._turn_away(connection, violation)
+
+    async def _turn_away(self, connection: ServerConnection, violation: Violation) -> None:
+        self._metrics.count("rejected_total", reason=violation.code.name.lower())
+        await connection.close(violation.code, str(violation))
 
     def _verified(self, connection: ServerConnection) -> tuple[Grant, str]:
         """What the connection's token allows, and its path; raises TokenError or Violation."""
@@ -256,9 +261,12 @@ class Egress:
         """What the other end says until it goes; raises Violation."""
         bucket = TokenBucket(MESSAGES_PER_S, MESSAGES_BURST)
         async for message in connection:
-            if not bucket.take(self._clock.now_us()):
-                raise Violation(CloseCode.TOO_FAST, f"more than {MESSAGES_PER_S:g} messages a second")
+            self._check_rate(bucket)
             yield parsed(message)
+
+    def _check_rate(self, bucket: TokenBucket) -> None:
+        if not bucket.take(self._clock.now_us()):
+            raise Violation(CloseCode.TOO_FAST, f"more than {MESSAGES_PER_S:g} messages a second")
 
     async def _reading(self, connection: ServerConnection, session_id: str) -> bool:
         """Wait until the session's frames are read; False if the viewer went away meanwhile."""
@@ -273,11 +281,27 @@ class Egress:
 
     async def _watch(self, connection: ServerConnection, viewer: Viewer) -> None:
         """Send the viewer frames, and take its messages until it goes; raises Violation."""
+        assert isinstance(connection, ViewerConnection)
         events = self._join(connection, viewer)
+        bucket = TokenBucket(MESSAGES_PER_S, MESSAGES_BURST)
+
+        def take(message: str | bytes) -> None:
+            self._check_rate(bucket)
+            self._audience.take(viewer, events, parsed(message))
+
+        def take_at_once(payload: bytes) -> None:
+            try:
+                take(payload.decode(errors="replace"))
+            except Violation as violation:
+                connection.taking = None
+                self._later(self._turn_away(connection, violation))
+
+        connection.taking = take_at_once
         try:
-            async for message in self._messages(connection):
-                self._audience.take(viewer, events, message)
+            async for message in connection:
+                take(message)
         finally:
+            connection.taking = None
             self._leave(viewer, events)
 
     def _join(self, connection: ServerConnection, viewer: Viewer) -> Events:
@@ -292,9 +316,12 @@ class Egress:
     def _close(self, viewer: Viewer, code: CloseCode, reason: str) -> None:
         connection = self._connections[viewer]
         if connection.state is State.OPEN:
-            closer = asyncio.ensure_future(connection.close(code, reason))
-            self._closers.add(closer)
-            closer.add_done_callback(self._closers.discard)
+            self._later(connection.close(code, reason))
+
+    def _later(self, closing: Coroutine[Any, Any, None]) -> None:
+        closer = asyncio.ensure_future(closing)
+        self._closers.add(closer)
+        closer.add_done_callback(self._closers.discard)
 
 
 def _select_subprotocol(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:

@@ -17,11 +17,15 @@ OVERFLOW_BYTES: Final = 524_288
 SEND_BUFFER_BYTES: Final = 65_536
 
 
+_OPEN: Final = State.OPEN
+"""An enumeration's members take longer to find than a name."""
+
+
 class SocketSink:
     """A viewer's socket; bytes go straight to the transport."""
 
     def __init__(self, connection: ServerConnection) -> None:
-        self._connection = connection
+        self._protocol = connection.protocol
         self._behind_since_us: int | None = None
         self._transport: asyncio.Transport = connection.transport
         kernel: socket.socket | None = self._transport.get_extra_info("socket")
@@ -40,5 +44,5 @@ class SocketSink:
         return unsent > OVERFLOW_BYTES or now_us - self._behind_since_us > CONGESTED_US
 
     def write(self, wire: bytes) -> None:
-        if self._connection.state is State.OPEN and not self._transport.is_closing():
+        if self._protocol.state is _OPEN and not self._transport.is_closing():
             self._transport.write(wire)

@@ -13,12 +13,12 @@ from websockets.frames import Frame, Opcode
 
 from egress.frames import Frame as AvatarFrame
 from egress.hub import Format, Wires
-from egress.projection import Instants
+from egress.packed import FRAME_BYTES
 
 _HALF: Final = struct.Struct("<e")
 HALF_MAX: Final = 65_504.0
-_BINARY: Final = b"\x82\x7e"
-"""A whole binary message, not masked, of 126 to 65,535 bytes (RFC 6455, 5.2); written here, as it is for each frame."""
+_HEADERS: Final = tuple(b"\x82\x7e" + length.to_bytes(2, "big") for length in range(FRAME_BYTES + 256))
+"""Of a whole binary message, not masked, of 126 to 65,535 bytes (RFC 6455, 5.2), by its length."""
 
 
 def json_frames(messages: Iterable[Mapping[str, Any]]) -> bytes:
@@ -45,10 +45,10 @@ def _halved(value: Any) -> Any:
     return value
 
 
-def packed_frame(frame: AvatarFrame, instants: Instants) -> bytes:
-    """One binary frame, whose header has the length in two bytes: packed, every frame has from 192 to 255."""
-    message = frame.packed(instants)
-    return _BINARY + len(message).to_bytes(2, "big") + message
+def packed_frame(frame: AvatarFrame, relayed_at_us: int) -> bytes:
+    """One binary frame: packed, every frame has 192 bytes and at most 255 of its session's id."""
+    message = frame.packed(relayed_at_us)
+    return _HEADERS[len(message)] + message
 
 
 WIRES: Final = Wires({"json": json_frames, "cbor": cbor_frames, "binary": json_frames}, {"binary": packed_frame})

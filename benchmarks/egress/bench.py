@@ -29,7 +29,7 @@ from runtime.settings import Settings
 
 CLIENTS: Final = 2_000
 P99_MS: Final = 30.0
-WARM_S: Final = 3.0
+WARM_S: Final = 10.0
 TAIL_S: Final = 1.0
 BODY: Final = 24
 """Of a packed frame, where what depends on no clock begins."""

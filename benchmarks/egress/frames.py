@@ -18,7 +18,7 @@ from schemas.codec import Codec
 from schemas.records import AvatarFrame
 from schemas.topics import AVATAR_FRAMES
 
-STEP_S: Final = 0.002
+STEP_S: Final = 0.005
 EXAMPLE: Final = ROOT / "schemas/examples/avatar.frames/frame.avro"
 INSTANT: Final = slice(10, 18)
 """Where ``captured_at_us`` stands, in single-object encoding."""

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from egress.feed import WIRES, ChannelSink
 from egress.frames import DecodedFrame
-from egress.projection import Instants
 from schemas.close_codes import CloseCode
 from tests.support.frames import avatar_frame
 
@@ -56,7 +55,7 @@ def test_packed_frames_are_bytes_among_texts() -> None:
     channel = FakeChannel()
     sink = ChannelSink(channel, "binary")
     sink.write(WIRES.encoders["binary"]([{"type": "welcome"}]))
-    sink.write(WIRES.packers["binary"](DecodedFrame(avatar_frame("abc", 30)), Instants(0, 0)))
+    sink.write(WIRES.packers["binary"](DecodedFrame(avatar_frame("abc", 30), 0), 0))
     text, frame = channel.messages
     assert text == '{"type":"welcome"}'
     assert isinstance(frame, bytes)

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,54 +7,33 @@ from egress.packed import pack
 from egress.projection import Instants
 from schemas.codec import Codec, DecodeError
 from schemas.records import AvatarFrame
+from tests.support.frame_strategies import avatar_frames
 from tests.support.frames import avatar_frame
 
 CODEC = Codec()
 READER = FrameReader(CODEC)
 
-frames = st.builds(
-    lambda name, sequence, captured, flags, mapping, fixed: replace(
-        avatar_frame(name, 0),
-        captured_at_us=captured,
-        sequence=sequence,
-        discontinuity=flags[0],
-        face_live=flags[1],
-        speech_live=flags[2],
-        viseme_mouth=flags[3],
-        closed_by_max_wait=flags[4],
-        mapping=mapping,
-        blendshapes=fixed,
-        face_hops_ms=(-3.5, 0.25, 1.0, 2.0, float("nan")),
-    ),
-    st.text(st.characters(codec="utf-8"), min_size=1, max_size=80),
-    st.integers(0, (1 << 32) - 1),
-    st.integers(0, 1 << 56),
-    st.tuples(*[st.booleans()] * 5),
-    st.sampled_from(("direct_au", "emotion_style", "blend")),
-    st.binary(min_size=52, max_size=52),
-)
 
-
-@given(frames, st.integers(0, 10**7), st.integers(0, 10**7))
+@given(avatar_frames(), st.integers(0, 10**7), st.integers(0, 10**7))
 def test_a_frame_is_packed_from_its_bytes_as_from_its_record(frame, fused, relayed):
-    found = READER.read(CODEC.encode(frame))
+    found = READER.read(CODEC.encode(frame), frame.captured_at_us + fused)
     assert (found.session_id, found.sequence) == (frame.session_id, frame.sequence)
     assert found.captured_at_us == frame.captured_at_us
     assert CODEC.encode(found.record()) == CODEC.encode(frame)
     if len(frame.session_id.encode()) < 256:
         instants = Instants(frame.captured_at_us + fused, frame.captured_at_us + fused + relayed)
-        assert found.packed(instants) == pack(frame, instants)
+        assert found.packed(instants.relayed_at_us) == pack(frame, instants)
 
 
 @pytest.mark.parametrize("sequence", [0, 1, 63, 64, 8_191, 8_192, 100_000_000])
 @pytest.mark.parametrize("name", ["s", "a" * 24, "a" * LONGEST_NAME])
 def test_the_frames_of_the_product_are_cut_and_not_decoded(sequence, name):
-    assert isinstance(READER.read(CODEC.encode(avatar_frame(name, sequence))), LogFrame)
+    assert isinstance(READER.read(CODEC.encode(avatar_frame(name, sequence)), 0), LogFrame)
 
 
 @pytest.mark.parametrize("name", ["a" * (LONGEST_NAME + 1), "é"])
 def test_others_are_decoded(name):
-    found = READER.read(CODEC.encode(avatar_frame(name, 7)))
+    found = READER.read(CODEC.encode(avatar_frame(name, 7)), 0)
     assert isinstance(found, DecodedFrame)
     assert found.record().session_id == name
 
@@ -70,9 +47,9 @@ def test_bytes_that_were_changed_are_read_as_the_codec_reads_them(data):
         wanted = CODEC.decode(AvatarFrame, value)
     except DecodeError:
         with pytest.raises(DecodeError):
-            READER.read(value)
+            READER.read(value, 0)
         return
-    found = READER.read(value)
+    found = READER.read(value, 0)
     assert (found.session_id, found.sequence) == (wanted.session_id, wanted.sequence)
     assert found.captured_at_us == wanted.captured_at_us
     assert CODEC.encode(found.record()) == CODEC.encode(wanted)
@@ -81,4 +58,4 @@ def test_bytes_that_were_changed_are_read_as_the_codec_reads_them(data):
 @pytest.mark.parametrize("value", [None, b"", b"\xc3\x01", b"nothing of ours"])
 def test_what_is_no_frame_raises(value):
     with pytest.raises(DecodeError):
-        READER.read(value)
+        READER.read(value, 0)

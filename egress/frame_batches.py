@@ -5,6 +5,7 @@ all: a column at a time is checked, and copied to where it stands in the packed 
 """
 
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Final
 
 import numpy as np
@@ -53,14 +54,16 @@ class BatchReader:
 
     def read(self, values: Sequence[bytes | None], fused_at_us: Sequence[int]) -> list[Frame | DecodeError]:
         """The frame in each value, or why there is none."""
-        frames: list[Frame | DecodeError | None] = [None] * len(values)
         width = self._width
-        fitting = [number for number, value in enumerate(values) if value is not None and len(value) >= width]
-        if len(fitting) >= TOGETHER_FROM:
-            self._cut([(number, values[number] or b"") for number in fitting], fused_at_us, frames)
+        if len(values) < TOGETHER_FROM:
+            return [self._read_one(value, at_us) for value, at_us in zip(values, fused_at_us, strict=True)]
+        long_enough = [value if value is not None and len(value) >= width else bytes(width) for value in values]
+        found, fits = self._cut(long_enough, fused_at_us)
+        if all(fits):
+            return found
         return [
-            frame if frame is not None else self._read_one(value, at_us)
-            for frame, value, at_us in zip(frames, values, fused_at_us, strict=True)
+            frame if fitting else self._read_one(value, at_us)
+            for frame, fitting, value, at_us in zip(found, fits, values, fused_at_us, strict=True)
         ]
 
     def _read_one(self, value: bytes | None, fused_at_us: int) -> Frame | DecodeError:
@@ -70,17 +73,12 @@ class BatchReader:
             return error
 
     def _cut(
-        self,
-        values: Sequence[tuple[int, bytes]],
-        fused_at_us: Sequence[int],
-        frames: list[Frame | DecodeError | None],
-    ) -> None:
-        """Put the frames whose bytes are laid out as expected in their places."""
-        width = self._width
-        rows = np.frombuffer(b"".join([value[:width] for _, value in values]), np.uint8).reshape(-1, width)
-        numbers = [number for number, _ in values]
-        fused_us = np.array(fused_at_us, np.int64)[numbers]
-        cuts = self._cuts
+        self, values: Sequence[bytes], fused_at_us: Sequence[int]
+    ) -> tuple[list[Frame | DecodeError], Sequence[bool]]:
+        """The frames, and which of them are laid out as expected: the others are nothing."""
+        width, cuts = self._width, self._cuts
+        rows = np.frombuffer(b"".join([value[:width] for value in values]), np.uint8).reshape(-1, width)
+        fused_us = np.array(fused_at_us, np.int64)
         captured_us, fits = read_instants(np.ascontiguousarray(rows[:, cuts.captured]).view("<u8").ravel())
         sequence, names_at, sequence_fits = _sequences(rows[:, cuts.size : cuts.size + VARINT_BYTES])
         names_at += cuts.size + 1
@@ -109,42 +107,32 @@ class BatchReader:
             at = end
         assert at == FRAME_BYTES
 
-        data, start = packed.tobytes(), 0
-        codec, names = self._codec, self._names
-        columns = (
+        names = [value[at:] for value, at in zip(values, names_at.tolist(), strict=True)]
+        ids = [self._names.get(name) or self._learnt(name) for name in names]
+        # Not one that this knows: the frame is read by itself, and this row of no account.
+        fits &= np.fromiter(map(bool, ids), np.bool_, len(ids))
+        fits &= np.fromiter(map(len, names), np.intp, len(names)) == lengths >> 1
+        data, starts = packed.tobytes(), range(0, packed.size, FRAME_BYTES)
+        columns = zip(
+            ids,
             sequence.tolist(),
             captured_us.tolist(),
-            fused_us.tolist(),
-            names_at.tolist(),
-            (lengths >> 1).tolist(),
+            fused_at_us,
+            [data[start : start + _HEAD_BYTES] for start in starts],
+            [data[start + _BODY_AT : start + FRAME_BYTES] + name for start, name in zip(starts, names, strict=True)],
+            values,
+            repeat(self._codec),
+            strict=False,
         )
-        for (number, value), known, *rest in zip(values, fits.tolist(), *columns, strict=True):
-            if known:
-                number_of, captured, fused, name_at, length = rest
-                name = value[name_at:]
-                session_id = names.get(name)
-                if session_id is None:
-                    session_id = self._learnt(name)
-                if session_id and len(name) == length:
-                    frames[number] = LogFrame(
-                        codec,
-                        value,
-                        head=data[start : start + _HEAD_BYTES],
-                        body=data[start + _BODY_AT : start + FRAME_BYTES] + name,
-                        session_id=session_id,
-                        sequence=number_of,
-                        captured_at_us=captured,
-                        fused_at_us=fused,
-                    )
-            start += FRAME_BYTES
+        return list(map(LogFrame._make, columns)), fits.tolist()
 
     def _learnt(self, name: bytes) -> str:
         """The session's id in ``name``; empty: not one that is looked for here."""
+        if len(name) > LONGEST_NAME or not name.isascii():
+            return ""
         if len(self._names) >= REMEMBERED_NAMES:
             self._names.clear()
-        session_id = name.decode("ascii") if name.isascii() and len(name) <= LONGEST_NAME else ""
-        self._names[name] = session_id
-        return session_id
+        return self._names.setdefault(name, name.decode("ascii"))
 
 
 def _sequences(

@@ -6,7 +6,7 @@ costs a fifth. What does not match the layout (an older schema, another framing)
 """
 
 import struct
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from egress.packed import DISCONTINUITY, FACE_LIVE, SPEECH_LIVE, VERSION, VISEME_MOUTH, pack
 from egress.projection import Instants
@@ -68,40 +68,25 @@ class DecodedFrame:
         return pack(self._record, Instants(self.fused_at_us, relayed_at_us))
 
 
-class LogFrame:
-    """A frame whose bytes are known to match the layout."""
+class LogFrame(NamedTuple):
+    """A frame whose bytes are known to match the layout. A tuple, as those are made quickest."""
 
-    __slots__ = (
-        "_body", "_codec", "_head", "_value", "captured_at_us", "fused_at_us", "sequence", "session_id",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        codec: Codec,
-        value: bytes,
-        *,
-        head: bytes,
-        body: bytes,
-        session_id: str,
-        sequence: int,
-        captured_at_us: int,
-        fused_at_us: int,
-    ) -> None:
-        """``head`` and ``body``: what stands in the packed form before the moment of relaying, and behind it."""
-        self._codec = codec
-        self._value = value
-        self._head = head
-        self._body = body
-        self.session_id = session_id
-        self.sequence = sequence
-        self.captured_at_us = captured_at_us
-        self.fused_at_us = fused_at_us
+    session_id: str
+    sequence: int
+    captured_at_us: int
+    fused_at_us: int
+    head: bytes
+    """The packed form up to the moment of relaying."""
+    body: bytes
+    """What follows that in the packed form."""
+    value: bytes
+    codec: Codec
 
     def record(self) -> AvatarFrame:
-        return self._codec.decode(AvatarFrame, self._value)
+        return self.codec.decode(AvatarFrame, self.value)
 
     def packed(self, relayed_at_us: int) -> bytes:
-        return b"".join((self._head, _RELAYED.pack((relayed_at_us - self.captured_at_us) / 1_000), self._body))
+        return b"".join((self.head, _RELAYED.pack((relayed_at_us - self.captured_at_us) / 1_000), self.body))
 
 
 class Cuts:
@@ -196,14 +181,14 @@ class FrameReader:
         sequence >>= 1
         captured_us = _eight_bytes(captured)
         return LogFrame(
-            self._codec,
-            value,
-            head=_HEAD.pack(VERSION, flags, len(name), sequence, captured_us, (fused_at_us - captured_us) / 1_000),
-            body=b"".join((*[value[part] for part in cuts.body], name)),
             session_id=name.decode("ascii"),
             sequence=sequence,
             captured_at_us=captured_us,
             fused_at_us=fused_at_us,
+            head=_HEAD.pack(VERSION, flags, len(name), sequence, captured_us, (fused_at_us - captured_us) / 1_000),
+            body=b"".join((*[value[part] for part in cuts.body], name)),
+            value=value,
+            codec=self._codec,
         )
 
 

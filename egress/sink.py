@@ -24,18 +24,24 @@ _OPEN: Final = State.OPEN
 class SocketSink:
     """A viewer's socket; bytes go straight to the transport."""
 
+    __slots__ = ("_behind_since_us", "_is_closing", "_protocol", "_unsent", "_write")
+
     def __init__(self, connection: ServerConnection) -> None:
         self._protocol = connection.protocol
         self._behind_since_us: int | None = None
-        self._transport: asyncio.Transport = connection.transport
-        kernel: socket.socket | None = self._transport.get_extra_info("socket")
+        transport: asyncio.Transport = connection.transport
+        # Bound once, as they are called for each frame.
+        self._unsent, self._is_closing, self._write = (
+            transport.get_write_buffer_size, transport.is_closing, transport.write,
+        )  # fmt: skip
+        kernel: socket.socket | None = transport.get_extra_info("socket")
         if kernel is not None and kernel.family in {socket.AF_INET, socket.AF_INET6}:
             # Frames that lie in the kernel's buffers can no longer be replaced by newer ones: keep those small.
             kernel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
             kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, CONGESTED_BYTES)
 
     def congested(self, now_us: int) -> bool:
-        unsent = self._transport.get_write_buffer_size()
+        unsent = self._unsent()
         if unsent <= CONGESTED_BYTES:
             self._behind_since_us = None
             return False
@@ -44,5 +50,5 @@ class SocketSink:
         return unsent > OVERFLOW_BYTES or now_us - self._behind_since_us > CONGESTED_US
 
     def write(self, wire: bytes) -> None:
-        if self._protocol.state is _OPEN and not self._transport.is_closing():
-            self._transport.write(wire)
+        if self._protocol.state is _OPEN and not self._is_closing():
+            self._write(wire)

@@ -29,7 +29,7 @@ class Parameter:
         return self.default if self.before is None else self.before
 
 
-VERSION: Final = "3"
+VERSION: Final = "4"
 """Version of the parameter set: another name or default is another version. It is recorded with every session."""
 
 PARAMETERS: Final[Mapping[str, Parameter]] = {
@@ -44,7 +44,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     "speech_threshold": Parameter(0.2, 0.0, 1.0, "speech confidence under which its weight is 0"),
     "speaking_context": Parameter(1.0, 0.0, 10.0, "logits added to speech at speaking probability 1"),
     "face_certainty": Parameter(
-        1.0, 0.0, 10.0, "exponent of the likeliest emotion's score in a face's confidence", before=0.0
+        2.0, 0.0, 10.0, "exponent of the likeliest emotion's score in a face's confidence", before=0.0
     ),
     "frontality_context": Parameter(2.0, 0.0, 10.0, "logits added to face when frontal and large"),
     "staleness_context": Parameter(4.0, 0.0, 50.0, "logits taken off for each second of age"),

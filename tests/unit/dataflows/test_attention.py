@@ -56,7 +56,7 @@ def test_a_face_whose_emotion_is_uncertain_weighs_less() -> None:
     doubtful = {f"c{F_EMOTIONS + HAPPY}": 0.5, f"c{F_EMOTIONS + SAD}": 0.5}
     logit = lambda p: math.log(p / (1 - p))  # noqa: E731
     a, b = weigh(face(0.8, **doubtful), speech(0.6))
-    assert a / b == pytest.approx(math.exp(logit(0.8 * 0.5) + 2.0 - logit(0.6) - 1.0))
+    assert a / b == pytest.approx(math.exp(logit(0.8 * 0.5**2) + 2.0 - logit(0.6) - 1.0))
 
 
 def test_sessions_from_before_certainty_counted_are_weighed_as_they_were() -> None:

@@ -44,7 +44,7 @@ class EndReader:
         self._instants = layout.instants
         self._kind_at = int(layout.dtype.fields["kind"][1])
         (kind,) = [field["type"] for field in parsed_schema("ClientEvent")["fields"] if field["name"] == "kind"]
-        self._end = 2 * kind["symbols"].index("session_ended")
+        self._others = {2 * number for number, name in enumerate(kind["symbols"]) if name != "session_ended"}
 
     def ended(self, value: bytes | None) -> str:
         """The session that is over; empty: the event is another one, or cannot be read."""
@@ -59,7 +59,7 @@ class EndReader:
     def _is_another(self, value: bytes) -> bool:
         return (
             len(value) > self._kind_at
-            and value[self._kind_at] != self._end
+            and value[self._kind_at] in self._others
             and value.startswith(self._prefix)
             and int.from_bytes(value[self._instants], "little") & _CONTINUED == _EIGHT_BYTES
         )

@@ -26,6 +26,7 @@ from benchmarks.edge_mode.clients import ENGINE, HOP_HZ, face, speech
 from benchmarks.fusion.signals import FACE_HZ
 from benchmarks.sockets import BINARY, TEXT, RawSocket, Sockets, masked
 from client.pace import Pace
+from schemas.close_codes import CloseCode
 from schemas.features import face_payload, speech_payload
 from schemas.media_framing import HEADER, MediaKind
 
@@ -38,6 +39,8 @@ SOURCES: Final = 64
 """Addresses of this machine's that people come from, for an edge takes only so many sessions from one."""
 LAST_FRAMES_S: Final = 1.0
 LEAVE_S: Final = 20.0
+FINE: Final = ("1000", str(int(CloseCode.SESSION_ENDED)))
+"""How connections end that both sides are done with."""
 ACKS_A_SECOND: Final = 50
 FRAME: Final = slice(4, 64)
 FRAME_TYPE: Final = np.dtype(
@@ -161,8 +164,10 @@ class People:
             raw.send(masked(TEXT, b'{"type":"end"}'))
         # The edge closes a connection when it has read all of it.
         self._while(lambda: not all(raw.closed for raw in media), LEAVE_S)
-        self.unread = sum(not raw.closed for raw in media)
-        self._while(lambda: True, LAST_FRAMES_S)
+        # Egress closes a connection when the last frame of its session is through.
+        watching = [person.watching for person in self._people if person.watching is not None]
+        self._while(lambda: not all(raw.closed for raw in watching), LEAVE_S)
+        self.unread = sum(not raw.closed for raw in (*media, *watching))
         self._sockets.close()
 
     def _while(self, condition: Callable[[], bool], most_s: float) -> None:
@@ -208,7 +213,7 @@ class People:
 
     def facts(self) -> Mapping[str, Any]:
         """What was sent and said."""
-        lost = Counter(raw.reason for raw in self._sockets.ended if not raw.reason.startswith("1000"))
+        lost = Counter(raw.reason for raw in self._sockets.ended if not raw.reason.startswith(FINE))
         return {
             "sessions": {p.session_id: {"face": p.faces, "speech": p.hops, "skipped": p.skipped} for p in self._people},
             "order": [person.session_id for person in self._people],

@@ -37,6 +37,17 @@ def test_what_cannot_be_read_is_no_end(value):
     assert READER.ended(value) == ""
 
 
+@pytest.mark.parametrize("kind", range(256))
+def test_every_kind_is_what_the_codec_takes_it_for(kind):
+    value = bytearray(CODEC.encode(END))
+    value[26] = kind
+    try:
+        wanted = CODEC.decode(ClientEvent, bytes(value)).kind == "session_ended"
+    except DecodeError:
+        wanted = False
+    assert bool(READER.ended(bytes(value))) == wanted
+
+
 @given(st.sampled_from(("ack", "session_ended")), st.data())
 def test_bytes_that_were_changed_are_read_as_the_codec_reads_them(kind, data):
     value = bytearray(CODEC.encode(replace(END, kind=kind)))

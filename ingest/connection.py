@@ -15,12 +15,13 @@ from typing import Any, Final, TypeGuard
 import orjson
 
 from ingest.edge import BrokerAway, Edge, TooSoon
-from ingest.intake import WIRE_NAMES, BrokerStalled, Intake, TooManyRefused
+from ingest.intake import BrokerStalled, Intake, Message, Owed, TooManyRefused
 from ingest.sessions import Session, SessionOver
+from ingest.wanted import WIRE_NAMES
 from runtime.logs import session_tag
 from schemas import media_framing
 from schemas.close_codes import CloseCode
-from schemas.media_framing import FramingError
+from schemas.media_framing import HEADER, FramingError
 from schemas.records import EndReason
 from schemas.vocabulary import Modality, Outcome
 
@@ -68,9 +69,11 @@ class Connection:
         self.session = session
         self._send_text = send
         self._client_id = secrets.token_hex(8)
-        self.intake = Intake(edge, session, self._notice)
+        self.intake = Intake(edge, session, self._notice, self._send)
         self.consent_narrowed = asyncio.Event()
         """Set when consent is withdrawn over this connection, for transports that then stop a track."""
+        self._owed: Owed | None = None
+        """Of the message that :meth:`offer_binary` dealt with last."""
         self._notices: dict[tuple[str, str], list[int]] = {}
         self._closing: asyncio.Future[Closing] = asyncio.get_running_loop().create_future()
 
@@ -122,7 +125,7 @@ class Connection:
 
     # out
 
-    async def _send(self, message: Mapping[str, Any]) -> None:
+    async def _send(self, message: Message) -> None:
         await self._send_text(orjson.dumps(message).decode())
 
     async def converse(self) -> None:
@@ -175,29 +178,54 @@ class Connection:
             "fairness": consent.fairness,
         }
 
-    async def _notice(self, code: str, modality: str, sequence: int, message: str) -> None:
-        """Tell the client of a refused item; of many alike, once a second and how many there were."""
+    def _notice(self, code: str, modality: str, sequence: int, message: str) -> Message | None:
+        """What to tell the client of a refused item; of many alike, once a second and how many there were."""
         now = self._edge.clock.now_us()
         told = self._notices.setdefault((code, modality), [now - NOTICE_US, 0])
         told[1] += 1
         if now - told[0] < NOTICE_US:
-            return
+            return None
         count, told[0], told[1] = told[1], now, 0
-        await self._send(
-            {
-                "type": "notice",
-                "code": code,
-                "modality": modality or None,
-                "sequence": sequence,
-                "count": count,
-                "message": message,
-            }
-        )
+        return {
+            "type": "notice",
+            "code": code,
+            "modality": modality or None,
+            "sequence": sequence,
+            "count": count,
+            "message": message,
+        }
+
+    async def _send_notice(self, code: str, message: str) -> None:
+        notice = self._notice(code, "", -1, message)
+        if notice is not None:
+            await self._send(notice)
 
     # in
 
+    def offer_binary(self, data: bytes) -> bool:
+        """Take features at once, which costs less. False: bring the message to :meth:`on_binary`, before any other.
+
+        Never raises.
+        """
+        if self._closing.done() or len(data) <= HEADER.size:
+            return False
+        kind, flags, reserved, sequence, captured_at_us = HEADER.unpack_from(data)
+        features = self.intake.features.get(kind)
+        if features is None or flags or reserved or not features.room():
+            return False
+        self._edge.bytes_in[features.modality] += len(data)
+        try:
+            self._owed = self.intake.offer(features, data[HEADER.size :], sequence, captured_at_us)
+        except Exception as error:  # noqa: BLE001 - whoever awaits on_binary is to have it
+            self._owed = Owed(None, error)
+        return self._owed is None
+
     async def on_binary(self, data: bytes) -> None:
         """Take one message in the media framing; raises Closing."""
+        if self._owed is not None:
+            owed, self._owed = self._owed, None
+            await self.admitting(self.intake.pay(owed))
+            return
         session, edge = self.session, self._edge
         received_us = edge.clock.now_us()
         try:
@@ -205,7 +233,7 @@ class Connection:
         except FramingError as error:
             edge.note(session.session_id, "", Outcome.MALFORMED)
             raise Closing(CloseCode.MALFORMED, f"malformed media message: {error}") from error
-        edge.bytes_in[Modality.SPEECH if media.is_audio else Modality.FACE](len(data))
+        edge.bytes_in[Modality.SPEECH if media.is_audio else Modality.FACE] += len(data)
         await self.admitting(self.intake.take(media, received_us))
 
     async def admitting(self, taking: Awaitable[None]) -> None:
@@ -251,10 +279,10 @@ class Connection:
             instant = await edge.reset_calibration(self.session.grant)
         except TooSoon as error:
             edge.rejected("too_fast")
-            await self._notice("too_fast", "", -1, str(error))
+            await self._send_notice("too_fast", str(error))
         except BrokerAway as error:
             edge.rejected("broker_unavailable")
-            await self._notice("broker_unavailable", "", -1, str(error))
+            await self._send_notice("broker_unavailable", str(error))
         except SessionOver as error:
             raise Closing(CloseCode.SESSION_ENDED, str(error)) from error
         else:
@@ -268,7 +296,7 @@ class Connection:
             raise Closing(CloseCode.MALFORMED, "consent: audio, video, store_raw and fairness are true or false")
         before = session.consent
         if any(asked[scope] and not given for scope, given in self._consent().items()):
-            await self._notice("consent", "", -1, "consent can only be withdrawn: start a new session to give more")
+            await self._send_notice("consent", "consent can only be withdrawn: start a new session to give more")
         session.consent = before.narrowed(**asked)
         if session.consent == before:
             return

@@ -13,7 +13,7 @@ from typing import Final
 
 from runtime.clock import Clock
 from runtime.errors import QueueFull
-from runtime.kafka import Publisher
+from runtime.kafka import KafkaError, Message, Publisher
 from schemas.topics import Topic
 
 POLL_S: Final = 0.005
@@ -40,7 +40,7 @@ class Courier:
         """What leaves at the end of this turn."""
         self._turn_ends_us = 0
         self._loop = asyncio.get_running_loop()
-        self._fates: deque[tuple[Settled, bool]] = deque()
+        self._fates: deque[tuple[Topic, Settled, bool]] = deque()
         """What delivery reports say, in whichever thread they are served: whoever sends to the publisher may do so."""
         self._poll: asyncio.TimerHandle | None = None
         self._closed = False
@@ -53,13 +53,17 @@ class Courier:
         Never blocks. Raises QueueFull if the broker's queue is seen to be full now; where that is seen at the end of
         the turn, ``settled`` is told False.
         """
+        if self._held:
+            self._held.append((topic, key, value, settled))
+            self._waiting += 1
+            return
         now_us = self._clock.now_us()
         if self._waiting == 0:
             self._progress_us = now_us
-        if self._held or now_us < self._turn_ends_us:
+        if now_us < self._turn_ends_us:
             self._held.append((topic, key, value, settled))
         else:
-            self._publisher.send(topic, key, value, on_delivery=partial(self._delivered, settled))
+            self._publisher.hand_over(topic, key, value, partial(self._reported, topic, settled))
             self._begin_turn(now_us)
         self._waiting += 1
         if self._poll is None and not self._closed:
@@ -85,9 +89,9 @@ class Courier:
         self._turn_ends_us = 0
         for topic, key, value, settled in held:
             try:
-                self._publisher.send(topic, key, value, on_delivery=partial(self._delivered, settled))
+                self._publisher.hand_over(topic, key, value, partial(self._reported, topic, settled))
             except QueueFull:
-                self._fates.append((settled, False))
+                self._fates.append((topic, settled, False))
         if held:
             self._begin_turn(self._clock.now_us())
 
@@ -95,12 +99,22 @@ class Courier:
         """Send what is held, and settle what is known by now."""
         self.release()
         self._publisher.poll()
-        while self._fates:
-            settled, acknowledged = self._fates.popleft()
-            self._waiting -= 1
-            if acknowledged:
+        fates = self._fates
+        if not fates:
+            return
+        kept: dict[Topic, int] = {}
+        try:
+            while fates:
+                topic, settled, acknowledged = fates.popleft()
+                self._waiting -= 1
+                if acknowledged:
+                    kept[topic] = kept.get(topic, 0) + 1
+                settled(acknowledged)
+        finally:
+            if kept:
                 self._progress_us = self._clock.now_us()
-            settled(acknowledged)
+            for topic, count in kept.items():
+                self._publisher.count(topic, count)
 
     def close(self) -> None:
         """Send what is held, and look for deliveries no more; the publisher stays open."""
@@ -117,5 +131,6 @@ class Courier:
             if self._waiting and self._poll is None and not self._closed:
                 self._poll = self._loop.call_later(POLL_S, self._on_poll)
 
-    def _delivered(self, settled: Settled, acknowledged: bool) -> None:
-        self._fates.append((settled, acknowledged))
+    def _reported(self, topic: Topic, settled: Settled, error: KafkaError | None, message: Message) -> None:
+        del message
+        self._fates.append((topic, settled, error is None))

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from ingest.courier import Courier
 from ingest.features import FeatureWriter
 from ingest.headroom import Headroom, Load, Shedding, asked_per_s
-from ingest.outbox import Outbox
+from ingest.outbox import Outbox, Post
 from ingest.sessions import Ending, Session, SessionOver, Sessions
 from ingest.sharing import Sharing
 from runtime.clock import Clock
@@ -99,11 +99,13 @@ class Edge:
         self.connections: dict[str, Connection] = {}
         self.sharing = Sharing(self)
         self._outboxes: dict[str, Outbox] = {}
-        self.bytes_in = {each: metrics.counter("bytes_in_total", modality=each.value) for each in Modality}
+        self.bytes_in = dict.fromkeys(Modality, 0)
+        """Of media that came over WebSockets and data channels, since the metrics were told."""
         self.ready = False
         self._publisher = Publisher(settings, metrics)
         self.courier = Courier(self._publisher, clock, lambda: len(self.connections))
         self._ledger = self._new_ledger()
+        self._post = Post(self.courier, clock, self.note, [])
 
     def _new_ledger(self) -> Ledger:
         return Ledger(self._publisher, self.codec, self.clock, Stage.INGEST, self.metrics)
@@ -116,7 +118,7 @@ class Edge:
         """The session's way to the broker; the same for all its connections."""
         found = self._outboxes.get(session.session_id)
         if found is None:
-            found = Outbox(session, self.courier, self.clock, self.note)
+            found = Outbox(session, self._post)
             self._outboxes[session.session_id] = found
         return found
 
@@ -338,6 +340,7 @@ class Edge:
             await self._end_overdue(now)
             for ending in self.sessions.endings_due(now):
                 self._publish_ending(ending)
+            self._count_bytes()
             self.metrics.set("sessions_active", len(self.sessions))
             self.metrics.set("clients_connected", len(self.connections), kind="session")
             since_ledger += HOUSEKEEPING_S
@@ -363,7 +366,15 @@ class Edge:
                     outbox.give_up(modality, Outcome.ERASED)
                 self.end_session(session.session_id, "deleted")
 
+    def _count_bytes(self) -> None:
+        for modality, count in self.bytes_in.items():
+            self.metrics.count("bytes_in_total", count, modality=modality.value)
+            self.bytes_in[modality] = 0
+
     async def _write_ledger(self) -> None:
+        for way in self._post.untold:
+            way.tell()
+        self._post.untold.clear()
         # A full queue makes the write wait: never in the event loop. What is noted meanwhile goes to the next one.
         full, self._ledger = self._ledger, self._new_ledger()
         await asyncio.to_thread(full.flush)

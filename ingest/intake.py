@@ -2,20 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ingest.admission import BYTES_PER_MS, SAMPLE_RATE_HZ, Refused, check_kind
 from ingest.clockmap import TimelineError
 from ingest.edge import Edge
-from ingest.features import HOP_US, read_face, read_speech
+from ingest.feature_intake import FeatureIntake
 from ingest.outbox import Item
 from ingest.sessions import Session
+from ingest.wanted import WIRE_NAMES, check_consent, check_headroom
 from runtime.keystore import PURPOSE_OF
 from runtime.sealing import media_binding
 from schemas.media_framing import MediaKind, MediaMessage
 from schemas.records import AudioChunk, VideoFrame
-from schemas.topics import MEDIA_AUDIO, MEDIA_VIDEO, SIGNALS
+from schemas.topics import MEDIA_AUDIO, MEDIA_VIDEO
 from schemas.vocabulary import Modality, Outcome
 
 if TYPE_CHECKING:
@@ -24,10 +24,15 @@ if TYPE_CHECKING:
 BACKPRESSURE_S: Final = 10.0
 """Media waits so long for the broker before the connection is given up."""
 
-WIRE_NAMES: Final[Mapping[Modality, str]] = {Modality.SPEECH: "audio", Modality.FACE: "video"}
+FEATURES: Final[Mapping[MediaKind, Modality]] = {
+    MediaKind.FACE_FEATURES: Modality.FACE,
+    MediaKind.SPEECH_FEATURES: Modality.SPEECH,
+}
 
-Notice = Callable[[str, str, int, str], Awaitable[None]]
-"""Tells the client of a refused item: code, modality, sequence, message."""
+Message = Mapping[str, Any]
+"""A control message."""
+Notice = Callable[[str, str, int, str], Message | None]
+"""What to tell the client of a refused item, if anything: code, modality, sequence, message."""
 
 
 class BrokerStalled(Exception):  # noqa: N818 - a condition
@@ -40,6 +45,13 @@ class TooManyRefused(Exception):  # noqa: N818 - a condition
     def __init__(self, refused: Refused) -> None:
         super().__init__(f"too many refused items, lastly: {refused}")
         self.refused = refused
+
+
+class Owed(NamedTuple):
+    """What is left to do about an item that was refused: tell the client, end the connection."""
+
+    notice: Message | None
+    error: Exception | None
 
 
 class Placed(NamedTuple):
@@ -55,35 +67,26 @@ class Placed(NamedTuple):
 class Intake:
     """Admits the media of one connection and seals it. Every item gets exactly one outcome in the ledger."""
 
-    def __init__(self, edge: Edge, session: Session, notice: Notice) -> None:
+    def __init__(
+        self, edge: Edge, session: Session, notice: Notice, send: Callable[[Message], Awaitable[None]]
+    ) -> None:
         self._edge = edge
         self._session = session
         self._notice = notice
+        self._send = send
         self._outbox = edge.outbox(session)
+        self.features: Mapping[int, FeatureIntake] = {
+            kind: FeatureIntake(edge, session, self._outbox, modality) for kind, modality in FEATURES.items()
+        }
+        """By the kind of message."""
         self._opus: OpusDecoder | None = None
 
     def check_wanted(self, modality: Modality) -> None:
         """Raise Refused unless raw media of this modality may be taken now."""
-        self._check_consent(modality)
+        check_consent(self._session, modality)
         if self._session.on_device(modality):
             msg = f"{modality} is analysed on the device in this session: no {WIRE_NAMES[modality]} is taken"
             raise Refused(Outcome.ON_DEVICE, msg)
-
-    def check_features_wanted(self, modality: Modality) -> None:
-        """Raise Refused unless features of this modality may be taken now."""
-        self._check_consent(modality)
-        if not self._session.on_device(modality):
-            msg = f"features of {modality} are taken of sessions only that were started with on_device.{modality}"
-            raise Refused(Outcome.ON_DEVICE, msg)
-
-    def _check_headroom(self, modality: Modality, now_us: int) -> None:
-        """Raise Refused if the edge gives this picture up, as it has too much to do."""
-        if modality is Modality.FACE and not self._edge.keeps_picture(self._session, now_us):
-            raise Refused(Outcome.SHED, "the service is busy: it takes fewer pictures for a while")
-
-    def _check_consent(self, modality: Modality) -> None:
-        if not self._session.consent.allows(modality):
-            raise Refused(Outcome.NO_CONSENT, f"no consent was given for {WIRE_NAMES[modality]}")
 
     async def take(self, media: MediaMessage, received_us: int) -> None:
         """Admit and forward one framed item, times on the client's clock; returns once there is room for it.
@@ -95,19 +98,36 @@ class Intake:
             admission = self._admit(media, modality, received_us)
             await self._settle(modality, media.sequence, received_us, admission, self.check_wanted)
             return
+        features = self.features[media.kind]
         try:
-            item = self._features(media, modality, received_us)
+            item = features.admit(media.payload, media.sequence, media.captured_at_us, received_us)
         except Refused as refused:
             await self._refuse(modality, media.sequence, received_us, refused)
             return
-        if not self._room(item):
-            await self._wait_for_room(item)
+        if not features.room():
+            await self._wait_for_room(item, features.room)
             try:
-                self.check_features_wanted(modality)
+                features.check_wanted()
             except Refused as refused:  # withdrawn while it waited
                 self._edge.note(self._session.session_id, modality.value, refused.outcome, media.sequence)
                 return
         self._outbox.put(item)
+
+    def offer(self, features: FeatureIntake, payload: bytes, sequence: int, captured_at_us: int) -> Owed | None:
+        """Admit and forward features for which there is room; returns what is left to do, for :meth:`pay`."""
+        received_us = self._edge.clock.now_us()
+        try:
+            features.way.put(features.admit(payload, sequence, captured_at_us, received_us))
+        except Refused as refused:
+            return self._owed(features.modality, sequence, received_us, refused)
+        return None
+
+    async def pay(self, owed: Owed) -> None:
+        """Tell the client what is owed to it; raises the error that is to end the connection."""
+        if owed.notice is not None:
+            await self._send(owed.notice)
+        if owed.error is not None:
+            raise owed.error
 
     async def take_placed(self, media: Placed) -> None:
         """The same for media that this edge decoded itself and timed on its own clock."""
@@ -142,7 +162,7 @@ class Intake:
         except Refused as refused:
             await self._refuse(modality, sequence, received_us, refused)
             return
-        await self._wait_for_room(item)
+        await self._wait_for_room(item, self._outbox.ways[modality].room)
         try:
             check(modality)
         except Refused as refused:  # withdrawn while it waited
@@ -152,12 +172,19 @@ class Intake:
 
     async def _refuse(self, modality: Modality, sequence: int, received_us: int, refused: Refused) -> None:
         """Note what was refused, and tell the client; raises TooManyRefused."""
+        owed = self._owed(modality, sequence, received_us, refused)
+        if owed is not None:
+            await self.pay(owed)
+
+    def _owed(self, modality: Modality, sequence: int, received_us: int, refused: Refused) -> Owed | None:
+        """Note what was refused; what is left to do then."""
         self._edge.note(self._session.session_id, modality.value, refused.outcome, sequence)
-        await self._notice(refused.outcome.value, WIRE_NAMES[modality], sequence, str(refused))
-        if refused.outcome is Outcome.SHED:
-            return  # no fault of the client's
-        if not self._session.admission.tolerates_fault(received_us):
-            raise TooManyRefused(refused) from refused
+        notice = self._notice(refused.outcome.value, WIRE_NAMES[modality], sequence, str(refused))
+        # That a busy edge takes less is no fault of the client's.
+        borne = refused.outcome is Outcome.SHED or self._session.admission.tolerates_fault(received_us)
+        if notice is None and borne:
+            return None
+        return Owed(notice, None if borne else TooManyRefused(refused))
 
     async def _admit(self, media: MediaMessage, modality: Modality, received_us: int) -> Item:
         """The item to forward; raises Refused. Consent comes first: nothing else looks into what may not be seen."""
@@ -197,7 +224,7 @@ class Intake:
     ) -> tuple[int, int]:
         """Width and height, (0, 0) of sound; raises Refused."""
         self.check_wanted(modality)
-        self._check_headroom(modality, received_us)
+        check_headroom(self._edge, self._session, modality, received_us)
         self._session.admission.check_rate(modality, len(payload), received_us)
         size = check_kind(kind, payload)
         if sequence <= self._session.last_sequence.get(modality, -1):
@@ -256,56 +283,14 @@ class Intake:
             return Item(modality, sequence, MEDIA_AUDIO, chunk)
         return Item(modality, sequence, MEDIA_VIDEO, picture)
 
-    def _features(self, media: MediaMessage, modality: Modality, received_us: int) -> Item:
-        """Features as the signal that a worker would have made of the media; raises Refused."""
-        session, writer = self._session, self._edge.features
-        self.check_features_wanted(modality)
-        self._check_headroom(modality, received_us)
-        session.admission.check_rate(modality, len(media.payload), received_us)
-        features = read_face(media.payload) if modality is Modality.FACE else read_speech(media.payload)
-        if media.sequence <= session.last_sequence.get(modality, -1):
-            raise Refused(Outcome.OUT_OF_ORDER, "the sequence does not rise")
-        try:
-            captured_us = session.timeline.place(modality, media.captured_at_us, received_us)
-        except TimelineError as error:
-            raise Refused(Outcome.MALFORMED, str(error)) from error
-        inferred_us = captured_us + features.inference_us
-        if session.grant.timeline == "live":
-            inferred_us = min(inferred_us, received_us)
-        number = media.sequence
-        if modality is Modality.SPEECH:
-            hop = session.hops.place(captured_us)
-            if hop is None:
-                raise Refused(Outcome.TOO_FAST, f"more than one hop of speech in {HOP_US // 1_000} ms")
-            number, captured_us = hop, hop * HOP_US
-        session.in_order(modality, media.sequence)
-        session.media_end_us = max(session.media_end_us, captured_us)
-        value = partial(
-            writer.write,
-            features,
-            session_id=session.session_id,
-            sequence=number,
-            captured_us=captured_us,
-            received_us=received_us,
-            inferred_us=inferred_us,
-        )
-        return Item(modality, media.sequence, SIGNALS, value)
-
-    def _room(self, item: Item) -> bool:
-        # Features meet in one topic, where one modality ahead of the other makes fusion take the other for lost. Live
-        # the newest count, and time passes for both alike; a recording is as fast as its lanes, which differ.
-        if item.topic == SIGNALS and self._session.grant.timeline == "recorded":
-            return self._outbox.empty()
-        return self._outbox.room(item.modality)
-
-    async def _wait_for_room(self, item: Item) -> None:
+    async def _wait_for_room(self, item: Item, room: Callable[[], bool]) -> None:
         """Return once there is room: meanwhile the transport reads nothing, and TCP slows a client of its own down."""
         outbox = self._outbox
-        if self._room(item):
+        if room():
             return
         try:
             async with asyncio.timeout(BACKPRESSURE_S):
-                while not self._room(item):
+                while not room():
                     outbox.progress.clear()
                     await outbox.progress.wait()
         except TimeoutError as error:

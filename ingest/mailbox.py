@@ -66,14 +66,19 @@ class Lane(Generic[T]):
         self.in_flight = 0
         self._max_in_flight = max_in_flight
 
+    def straight(self) -> bool:
+        """Whether an item may go past the mailbox, as nothing waits and one more may be in flight; it then is."""
+        if self.in_flight >= self._max_in_flight or len(self.mailbox):
+            return False
+        self.in_flight += 1
+        return True
+
     def next_to_send(self) -> T | None:
         """The next item if one more may be in flight; it then is."""
-        if self.in_flight >= self._max_in_flight:
+        if self.in_flight >= self._max_in_flight or not len(self.mailbox):
             return None
-        item = self.mailbox.take()
-        if item is not None:
-            self.in_flight += 1
-        return item
+        self.in_flight += 1
+        return self.mailbox.take()
 
     def settled(self) -> None:
         """An item in flight was acknowledged or lost."""

@@ -8,6 +8,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from ingest.connection import Connection
 from ingest.edge import Edge
 from ingest.sessions import Session
+from ingest.websocket import receive_directly
 from schemas.close_codes import CloseCode
 from schemas.vocabulary import Outcome
 
@@ -20,6 +21,7 @@ async def serve_socket(edge: Edge, session: Session, socket: WebSocket) -> None:
     connection = Connection(edge, session, socket.send_text)
 
     async def read() -> None:
+        receive_directly(socket, connection.offer_binary)
         while True:
             message = await socket.receive()
             if message["type"] == "websocket.disconnect":
@@ -34,7 +36,10 @@ async def serve_socket(edge: Edge, session: Session, socket: WebSocket) -> None:
                 await connection.on_text(message.get("text") or "")
 
     with contextlib.suppress(WebSocketDisconnect):
-        closing = await connection.serve(read(), connection.converse())
+        try:
+            closing = await connection.serve(read(), connection.converse())
+        finally:
+            receive_directly(socket, None)
         if closing is not None:
             await close(socket, closing.code, closing.reason)
 

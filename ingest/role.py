@@ -15,6 +15,7 @@ from ingest.app import create_app
 from ingest.edge import Edge
 from ingest.feed import AvatarFeed
 from ingest.webrtc.peers import Peers
+from ingest.websocket import DirectProtocol
 from runtime.errors import AffectstreamError, BrokerError, SettingsError
 from runtime.experiments import read_experiments
 from runtime.lifecycle import Role
@@ -68,7 +69,7 @@ async def serve(role: Role, listener: socket.socket, feed: FeedOf | None = None)
     peers = Peers(edge, None if feed is None else partial(feed, role))
     config = uvicorn.Config(
         create_app(edge, peers),
-        ws="websockets-sansio",
+        ws=DirectProtocol,
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,
         ws_ping_interval=10.0,

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import Counter
 from functools import partial
 
 import pytest
@@ -17,18 +18,21 @@ class FakePublisher:
     """Keeps reports until they are asked for."""
 
     def __init__(self):
-        self.reports, self.polls, self.full = [], 0, False
+        self.reports, self.polls, self.full, self.counted = [], 0, False, Counter()
 
-    def send(self, topic, key, value, *, on_delivery):
+    def hand_over(self, topic, key, value, report):
         del topic, key, value
         if self.full:
             raise QueueFull("full")
-        self.reports.append(on_delivery)
+        self.reports.append(report)
+
+    def count(self, topic, records):
+        self.counted[topic] += records
 
     def poll(self):
         self.polls += 1
         for report in self.take():
-            report(True)
+            report(None, None)
 
     def take(self):
         reports, self.reports = self.reports, []
@@ -63,7 +67,7 @@ async def test_reports_served_in_another_thread_are_settled_in_the_loops(publish
     courier = Courier(publisher, ManualClock())
     courier.send(MEDIA_AUDIO, "s", b"", lambda fate: found.append((fate, threading.current_thread())))
     (report,) = publisher.take()
-    await asyncio.to_thread(report, False)
+    await asyncio.to_thread(report, "lost", None)
     await settled(1, found)
     assert found == [(False, threading.current_thread())]
 

@@ -43,6 +43,8 @@ class ClockOffset:
     def __init__(self) -> None:
         self._open: deque[int] = deque(maxlen=MAX_OPEN_PROBES)
         self._answers: deque[_Answer] = deque()
+        self._best: _Answer | None = None
+        """The answer of the window with the shortest round trip."""
         self._applied_us: float | None = None
         self._measured = False
         self._applied_at_us = 0
@@ -63,22 +65,25 @@ class ClockOffset:
         self._answers.append(_Answer(received_us, round_trip_us, client_us - (server_us + received_us) // 2))
         while self._answers[0].received_us < received_us - WINDOW_US:
             self._answers.popleft()
+        self._best = min(self._answers, key=lambda answer: answer.round_trip_us)
         return True
 
     @property
     def round_trip_us(self) -> int | None:
         """The shortest round trip in the window."""
-        return min((answer.round_trip_us for answer in self._answers), default=None)
+        return None if self._best is None else self._best.round_trip_us
 
     @property
     def measured_us(self) -> int | None:
         """How far the client's clock is ahead, by the best answer of the window; None before any."""
-        best = min(self._answers, key=lambda answer: answer.round_trip_us, default=None)
-        return None if best is None else best.offset_us
+        return None if self._best is None else self._best.offset_us
 
     def at(self, now_us: int, client_us: int) -> int:
         """The offset to take off ``client_us`` now; before any answer, the one that makes it ``now_us``."""
-        best = min(self._answers, key=lambda answer: answer.round_trip_us, default=None)
+        best = self._best
+        if best is not None and self._measured and best.offset_us == self._applied_us:
+            self._applied_at_us = now_us
+            return best.offset_us
         if best is None:
             if self._applied_us is None:
                 self._applied_us = float(client_us - now_us)
@@ -106,7 +111,9 @@ class LiveTimeline:
     def place_mapped(self, modality: Modality, mapped_us: int, received_us: int) -> int:
         """The same for a time that was mapped to the edge's clock by other means."""
         placed = min(max(mapped_us, received_us - MAX_AGE_US), received_us)
-        placed = max(placed, self._latest_us.get(modality, placed))
+        latest = self._latest_us.get(modality)
+        if latest is not None and latest > placed:
+            return latest
         self._latest_us[modality] = placed
         return placed
 

@@ -211,7 +211,7 @@ class Connection:
             return False
         kind, flags, reserved, sequence, captured_at_us = HEADER.unpack_from(data)
         features = self.intake.features.get(kind)
-        if features is None or flags or reserved or not features.room():
+        if features is None or flags or reserved or not features.free():
             return False
         self._edge.bytes_in[features.modality] += len(data)
         try:

@@ -1,12 +1,16 @@
 """Features of on-device clients become signals for the log, as a worker would have made them of the media."""
 
+from functools import partial
+
 from ingest.admission import Refused
 from ingest.clockmap import TimelineError
+from ingest.consent import Consent
 from ingest.edge import Edge
 from ingest.features import HOP_US, read_face, read_speech
 from ingest.outbox import Item, Outbox
 from ingest.sessions import Session
 from ingest.wanted import check_consent, check_headroom
+from runtime.tokens import Grant
 from schemas.topics import SIGNALS
 from schemas.vocabulary import Modality, Outcome
 
@@ -23,14 +27,20 @@ class FeatureIntake:
         self._live = session.grant.timeline == "live"
         self._read = read_face if modality is Modality.FACE else read_speech
         self._write = edge.features.write
+        self._wanted_by: tuple[Consent | None, Grant | None] = None, None
+        """The consent and the grant by which features of this modality were found to be wanted."""
 
     def room(self) -> bool:
         """Whether an item is taken now.
 
         Features meet in one topic, where one modality ahead of the other makes fusion take the other for lost. Live
-        the newest count, and time passes for both alike; a recording is as fast as its lanes, which differ.
+        the newest count, and time passes for both alike; a recording is as fast as its ways, which differ.
         """
         return self.way.room() if self._live else self._outbox.empty()
+
+    def free(self) -> bool:
+        """Whether there is room, and an item leaves at once."""
+        return self.way.free() and (self._live or self._outbox.empty())
 
     def check_wanted(self) -> None:
         """Raise Refused unless features of this modality may be taken now."""
@@ -39,12 +49,16 @@ class FeatureIntake:
         if not session.on_device(modality):
             msg = f"features of {modality} are taken of sessions only that were started with on_device.{modality}"
             raise Refused(Outcome.ON_DEVICE, msg)
+        self._wanted_by = session.consent, session.grant
 
     def admit(self, payload: bytes, sequence: int, client_us: int, received_us: int) -> Item:
         """The item to forward; raises Refused. Consent comes first: nothing else looks into what may not be seen."""
         session, modality = self._session, self.modality
-        self.check_wanted()
-        check_headroom(self._edge, session, modality, received_us)
+        consent, grant = self._wanted_by
+        if session.consent is not consent or session.grant is not grant:  # neither is ever changed, but replaced
+            self.check_wanted()
+        if self._edge.headroom.shedding:
+            check_headroom(self._edge, session, modality, received_us)
         session.admission.check_rate(modality, len(payload), received_us)
         features = self._read(payload)
         if sequence <= session.last_sequence.get(modality, -1):
@@ -64,16 +78,5 @@ class FeatureIntake:
             number, captured_us = hop, hop * HOP_US
         session.last_sequence[modality] = sequence
         session.media_end_us = max(session.media_end_us, captured_us)
-
-        def value(ingested_us: int) -> bytes:
-            return self._write(
-                features,
-                ingested_us,
-                session_id=session.session_id,
-                sequence=number,
-                captured_us=captured_us,
-                received_us=received_us,
-                inferred_us=inferred_us,
-            )
-
+        value = partial(self._write, features, session.session_id, number, captured_us, received_us, inferred_us)
         return Item(modality, sequence, SIGNALS, value)

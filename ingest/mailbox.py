@@ -26,60 +26,34 @@ class Mailbox(Generic[T]):
     """At most ``capacity`` items wait, first in, first out."""
 
     def __init__(self, capacity: int, overflow: Overflow) -> None:
-        self._items: deque[T] = deque()
+        self.items: deque[T] = deque()
+        """What waits, oldest first; to look at only."""
         self._capacity = capacity
         self._overflow = overflow
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self.items)
 
     def room(self) -> bool:
         """Whether :meth:`put` takes an item now."""
-        return self._overflow is Overflow.KEEP_NEWEST or len(self._items) < self._capacity
+        return self._overflow is Overflow.KEEP_NEWEST or len(self.items) < self._capacity
 
     def put(self, item: T) -> T | None:
         """Add an item; returns the one that made room for it. Raises MailboxFull (overflow WAIT only)."""
         replaced: T | None = None
-        if len(self._items) >= self._capacity:
+        if len(self.items) >= self._capacity:
             if self._overflow is Overflow.WAIT:
                 raise MailboxFull(f"{self._capacity} items wait")
-            replaced = self._items.popleft()
-        self._items.append(item)
+            replaced = self.items.popleft()
+        self.items.append(item)
         return replaced
 
     def take(self) -> T | None:
         """The oldest item, or None."""
-        return self._items.popleft() if self._items else None
+        return self.items.popleft() if self.items else None
 
     def empty(self) -> list[T]:
         """Take everything, oldest first."""
-        items = list(self._items)
-        self._items.clear()
+        items = list(self.items)
+        self.items.clear()
         return items
-
-
-class Lane(Generic[T]):
-    """A mailbox, and how many of its items the broker client holds unacknowledged."""
-
-    def __init__(self, mailbox: Mailbox[T], max_in_flight: int) -> None:
-        self.mailbox = mailbox
-        self.in_flight = 0
-        self._max_in_flight = max_in_flight
-
-    def straight(self) -> bool:
-        """Whether an item may go past the mailbox, as nothing waits and one more may be in flight; it then is."""
-        if self.in_flight >= self._max_in_flight or len(self.mailbox):
-            return False
-        self.in_flight += 1
-        return True
-
-    def next_to_send(self) -> T | None:
-        """The next item if one more may be in flight; it then is."""
-        if self.in_flight >= self._max_in_flight or not len(self.mailbox):
-            return None
-        self.in_flight += 1
-        return self.mailbox.take()
-
-    def settled(self) -> None:
-        """An item in flight was acknowledged or lost."""
-        self.in_flight -= 1

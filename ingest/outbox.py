@@ -1,4 +1,4 @@
-"""A session's media on its way to the broker: two lanes, each bounded in what waits and in what is in flight."""
+"""A session's media on its way to the broker: two ways, each bounded in what waits and in what is in flight."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from ingest.courier import Courier
-from ingest.mailbox import Lane, Mailbox, Overflow
+from ingest.mailbox import Mailbox, Overflow
 from ingest.sessions import Session
 from runtime.clock import Clock
 from runtime.errors import QueueFull
@@ -49,18 +49,34 @@ class Post(NamedTuple):
 
 
 class Way:
-    """One modality's items on their way. Acknowledged ones are noted in runs: the edge calls :meth:`tell` for that."""
+    """One modality's items on their way: some wait, and of those the broker's client holds at most ``most`` in flight.
 
-    __slots__ = ("_lane", "_modality", "_name", "_post", "_progress", "_run", "_session", "_session_id")
+    Acknowledged ones are noted in runs: the edge calls :meth:`tell` for that.
+    """
+
+    __slots__ = (
+        "_in_flight", "_items", "_modality", "_most", "_name", "_post", "_progress", "_run", "_session", "_session_id",
+        "_waiting",
+    )  # fmt: skip
 
     def __init__(
-        self, session: Session, modality: Modality, lane: Lane[Item], post: Post, progress: asyncio.Event
+        self,
+        session: Session,
+        modality: Modality,
+        waiting: Mailbox[Item],
+        post: Post,
+        progress: asyncio.Event,
+        *,
+        most: int,
     ) -> None:
         self._session = session
         self._session_id = session.session_id
         self._modality = modality
         self._name = modality.value
-        self._lane = lane
+        self._waiting = waiting
+        self._items = waiting.items
+        self._in_flight = 0
+        self._most = most
         self._post = post
         self._progress = progress
         self._run: tuple[int, int] | None = None
@@ -68,25 +84,29 @@ class Way:
 
     def __len__(self) -> int:
         """How many items wait."""
-        return len(self._lane.mailbox)
+        return len(self._waiting)
 
     def room(self) -> bool:
         """Whether :meth:`put` takes an item now."""
-        return self._lane.mailbox.room()
+        return self._waiting.room()
+
+    def free(self) -> bool:
+        """Whether an item that is put now does not wait."""
+        return not self._items and self._in_flight < self._most
 
     def put(self, item: Item) -> None:
         """Take an item; an older picture may make room for it. Raises MailboxFull where there is no room."""
-        if self._lane.straight():
+        if not self._items and self._in_flight < self._most:
             self._send(item)
             return
-        replaced = self._lane.mailbox.put(item)
+        replaced = self._waiting.put(item)
         if replaced is not None:
             self._note(replaced, Outcome.REPLACED_BY_NEWER)
         self._pump()
 
     def give_up(self, outcome: Outcome) -> int:
         """Drop what waits, with this outcome; returns how many items that was."""
-        dropped = self._lane.mailbox.empty()
+        dropped = self._waiting.empty()
         for item in dropped:
             self._note(item, outcome)
         return len(dropped)
@@ -97,40 +117,42 @@ class Way:
             (first, beyond), self._run = self._run, None
             self._post.note(self._session_id, self._name, Outcome.USED, first, beyond - first)
 
+    def _pump(self) -> None:
+        while self._items and self._in_flight < self._most:
+            item = self._waiting.take()
+            assert item is not None
+            self._send(item)
+
     def _send(self, item: Item) -> None:
         post = self._post
+        self._in_flight += 1
         value = item.value(post.clock.now_us())
         try:
-            post.courier.send(item.topic, self._session_id, value, partial(self._delivered, item))
+            post.courier.send(item.topic, self._session_id, value, partial(self._delivered, item.sequence))
         except QueueFull:
-            self._lane.settled()
+            self._in_flight -= 1
             self._note(item, Outcome.BROKER_UNAVAILABLE)
 
-    def _delivered(self, item: Item, acknowledged: bool) -> None:
-        lane = self._lane
-        lane.settled()
+    def _delivered(self, sequence: int, acknowledged: bool) -> None:
+        self._in_flight -= 1
         if acknowledged:
-            self._session.acknowledged[self._modality] = item.sequence
-            self._used(item.sequence)
+            self._session.acknowledged[self._modality] = sequence
+            run = self._run
+            if run is not None and run[1] == sequence:
+                self._run = run[0], sequence + 1
+            else:
+                self._begin_run(sequence)
         else:
-            self._note(item, Outcome.BROKER_UNAVAILABLE)
+            self._post.note(self._session_id, self._name, Outcome.BROKER_UNAVAILABLE, sequence)
         self._progress.set()
-        self._pump()
+        if self._items:
+            self._pump()
 
-    def _pump(self) -> None:
-        while (waiting := self._lane.next_to_send()) is not None:
-            self._send(waiting)
-
-    def _used(self, sequence: int) -> None:
-        run = self._run
-        if run is None:
+    def _begin_run(self, sequence: int) -> None:
+        if self._run is None:
             self._post.untold.append(self)
-            self._run = sequence, sequence + 1
-        elif run[1] == sequence:
-            self._run = run[0], sequence + 1
-        else:
-            self.tell()
-            self._run = sequence, sequence + 1
+        self.tell()
+        self._run = sequence, sequence + 1
 
     def _note(self, item: Item, outcome: Outcome) -> None:
         self._post.note(self._session_id, self._name, outcome, item.sequence)
@@ -144,16 +166,16 @@ class Outbox:
 
     def __init__(self, session: Session, post: Post) -> None:
         self.progress = asyncio.Event()
-        video: Lane[Item]
         if session.grant.timeline == "recorded":
             # Nobody watches a recording live: every picture counts, and the sender waits.
-            video = Lane(Mailbox(RECORDED_VIDEO_WAITING, Overflow.WAIT), RECORDED_VIDEO_IN_FLIGHT)
+            waiting: Mailbox[Item] = Mailbox(RECORDED_VIDEO_WAITING, Overflow.WAIT)
+            most = RECORDED_VIDEO_IN_FLIGHT
         else:
-            video = Lane(Mailbox(VIDEO_WAITING, Overflow.KEEP_NEWEST), VIDEO_IN_FLIGHT)
-        audio: Lane[Item] = Lane(Mailbox(AUDIO_WAITING, Overflow.WAIT), AUDIO_IN_FLIGHT)
+            waiting, most = Mailbox(VIDEO_WAITING, Overflow.KEEP_NEWEST), VIDEO_IN_FLIGHT
+        sound: Mailbox[Item] = Mailbox(AUDIO_WAITING, Overflow.WAIT)
         self.ways: Mapping[Modality, Way] = {
-            Modality.SPEECH: Way(session, Modality.SPEECH, audio, post, self.progress),
-            Modality.FACE: Way(session, Modality.FACE, video, post, self.progress),
+            Modality.SPEECH: Way(session, Modality.SPEECH, sound, post, self.progress, most=AUDIO_IN_FLIGHT),
+            Modality.FACE: Way(session, Modality.FACE, waiting, post, self.progress, most=most),
         }
 
     def room(self, modality: Modality) -> bool:

@@ -149,6 +149,7 @@ class Publisher:
         self._acknowledged = 0
         self._counters: dict[str | None, Callable[[float], None]] = {}
         """What counts the records of each topic, by its name at the broker."""
+        self._names: dict[Topic, str] = {}
         self._error: KafkaError | None = None
         self._producer = Producer(
             {
@@ -229,8 +230,11 @@ class Publisher:
         """
         if self._error is not None:
             raise DeliveryFailed(f"an earlier record was not acknowledged: {self._error}")
+        name = self._names.get(topic)
+        if name is None:
+            name = self._names[topic] = self._settings.topic(topic)
         try:
-            self._producer.produce(self._settings.topic(topic), value, key, on_delivery=report, **extra)
+            self._producer.produce(name, value, key, on_delivery=report, **extra)
         except BufferError as error:
             self._producer.poll(0)
             msg = f"{PRODUCER_QUEUE_RECORDS} records or {PRODUCER_QUEUE_KIB} KiB wait for the broker"

@@ -48,7 +48,13 @@ def check(payload: bytes) -> None:
             assert str(features)
             continue
         value = WRITER.write(
-            features, T + 2, session_id="s", sequence=9, captured_us=T, received_us=T + 1, inferred_us=T + 1
+            features,
+            session_id="s",
+            sequence=9,
+            captured_us=T,
+            received_us=T + 1,
+            inferred_us=T + 1,
+            ingested_us=T + 2,
         )
         signal = CODEC.decode(Signal, value)
         assert CODEC.encode(signal) == value

@@ -53,7 +53,13 @@ def as_32_bits(signal: FaceSignal | SpeechSignal) -> FaceSignal | SpeechSignal:
 def written(payload: bytes, sequence: int = 7) -> bytes:
     features = read_face(payload) if len(payload) > FACE_BYTES else read_speech(payload)
     return FeatureWriter(Codec()).write(
-        features, T + 300, session_id="s1", sequence=sequence, captured_us=T, received_us=T + 200, inferred_us=T + 100
+        features,
+        session_id="s1",
+        sequence=sequence,
+        captured_us=T,
+        received_us=T + 200,
+        inferred_us=T + 100,
+        ingested_us=T + 300,
     )
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.mailbox import Lane, Mailbox, MailboxFull, Overflow
+from ingest.mailbox import Mailbox, MailboxFull, Overflow
 
 
 def test_the_newest_is_kept():
@@ -22,16 +22,6 @@ def test_a_full_mailbox_that_waits_takes_nothing():
         mailbox.put(3)
     assert mailbox.empty() == [1, 2]
     assert mailbox.room()
-
-
-def test_a_lane_bounds_what_is_in_flight():
-    lane = Lane(Mailbox(9, Overflow.WAIT), max_in_flight=2)
-    for i in range(4):
-        lane.mailbox.put(i)
-    assert [lane.next_to_send() for _ in range(3)] == [0, 1, None]
-    lane.settled()
-    assert [lane.next_to_send() for _ in range(2)] == [2, None]
-    assert lane.in_flight == 2
 
 
 @given(st.integers(1, 5), st.sampled_from(Overflow), st.lists(st.booleans()))

@@ -299,8 +299,15 @@ class FeatureWriter:
         ingested_us: int,
     ) -> bytes:
         """The signal. No worker stands in between: it is consumed when it is ingested."""
-        ingested = _long(ingested_us)
-        head = (self._prefix, _long(captured_us), _long(received_us), ingested, ingested, _long(inferred_us))
+        captured, received, inferred, ingested = captured_us << 1, received_us << 1, inferred_us << 1, ingested_us << 1
+        ingested_low, ingested_high = _LOW[ingested & _LOW_MASK], _high(ingested >> _LOW_BITS)
+        head = (
+            self._prefix,
+            _LOW[captured & _LOW_MASK], _high(captured >> _LOW_BITS),
+            _LOW[received & _LOW_MASK], _high(received >> _LOW_BITS),
+            ingested_low, ingested_high, ingested_low, ingested_high,
+            _LOW[inferred & _LOW_MASK], _high(inferred >> _LOW_BITS),
+        )  # fmt: skip
         tail = (_long(sequence), _text(session_id), _source(features.engine))
         if features.modality is Modality.FACE:
             faces = _long(features.face_count)
@@ -310,21 +317,22 @@ class FeatureWriter:
 
 
 _LOW_BITS: Final = 14
+_LOW_MASK: Final = (1 << _LOW_BITS) - 1
 _SHORT: Final = tuple(varint(value) for value in range(1 << _LOW_BITS - 1))
 _LOW: Final = tuple(bytes((bits & 0x7F | 0x80, bits >> 7 | 0x80)) for bits in range(1 << _LOW_BITS))
 
 
 def _long(value: int) -> bytes:
-    """As :func:`schemas.bulk.varint`, for values that are much alike: instants of the same 8 ms, numbers that rise."""
+    """As :func:`schemas.bulk.varint`, for numbers that rise."""
     if value < len(_SHORT):
         return _SHORT[value]
     raw = value << 1
-    return _LOW[raw & (1 << _LOW_BITS) - 1] + _rest(raw >> _LOW_BITS)
+    return _LOW[raw & _LOW_MASK] + _high(raw >> _LOW_BITS)
 
 
 @lru_cache(maxsize=4_096)
-def _rest(raw: int) -> bytes:
-    """The varint of what stands above the low bits already written; ``raw`` is not 0."""
+def _high(raw: int) -> bytes:
+    """What follows the low bits in a varint; all instants of the same 8 ms have it in common. ``raw`` is not 0."""
     out = bytearray()
     while raw >= 0x80:
         out.append(raw & 0x7F | 0x80)

@@ -40,7 +40,7 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         self._receiver: Receiver | None = None
         self._app_waits = False
-        """The application has dealt with all that it was given, and waits for more."""
+        """The application has dealt with all that it was given, nothing is queued, and it waits for more."""
         self._begun = bytearray()
         """What has come of a frame: at most the largest message and its header."""
         self._wanted = 0
@@ -77,7 +77,7 @@ class DirectProtocol(WebSocketsSansIOProtocol):
                 return
             data = bytes(self._begun)
             self._begun.clear()
-        at, end = 0, len(data)
+        at, end, most = 0, len(data), self.config.ws_max_size
         while at < end:
             start = at + SHORT_BYTES
             if start > end:
@@ -91,29 +91,39 @@ class DirectProtocol(WebSocketsSansIOProtocol):
                     self._wait_for(data, at, start)
                     return
                 length = int.from_bytes(data[long:start], "big")
-            conn = self.conn
-            if length < 0 or length > self.config.ws_max_size - (conn.current_size or 0) or conn.state is not OPEN:
+            start += MASK_BYTES
+            stop = start + length
+            if (
+                data[at] == WHOLE_BINARY
+                and stop <= end
+                and 0 <= length <= most
+                and self._app_waits
+                and self._receiver is not None
+                and self.conn.current_size is None
+                and not self.close_sent
+                and self._receiver(apply_mask(data[start:stop], data[start - MASK_BYTES : start]))
+            ):
+                at = stop
+                continue
+            if self._not_ours(length):
                 self._cutting = False
                 super().data_received(data[at:])
                 return
-            start += MASK_BYTES
-            stop = start + length
             if stop > end:
                 self._wait_for(data, at, stop)
                 return
-            if (
-                data[at] != WHOLE_BINARY
-                or self._receiver is None
-                or not self._app_waits
-                or not self.queue.empty()
-                or conn.current_size is not None
-                or not self._receiver(apply_mask(data[start:stop], data[start - MASK_BYTES : start]))
-            ):
-                super().data_received(data[at:stop])
-                if conn.state is not OPEN:  # what follows a frame that ends a connection is nobody's
-                    self._cutting = False
-                    return
+            super().data_received(data[at:stop])
+            if not self.queue.empty():
+                self._app_waits = False
+            if self.conn.state is not OPEN:  # what follows a frame that ends a connection is nobody's
+                self._cutting = False
+                return
             at = stop
+
+    def _not_ours(self, length: int) -> bool:
+        """Whether a frame of this length (below 0: it is not masked) breaks the protocol or comes at a wrong time."""
+        most = self.config.ws_max_size - (self.conn.current_size or 0)
+        return not 0 <= length <= most or self.close_sent or self.conn.state is not OPEN
 
     def _wait_for(self, data: bytes, at: int, stop: int) -> None:
         self._begun += data[at:]

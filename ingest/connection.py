@@ -14,6 +14,7 @@ from typing import Any, Final, TypeGuard
 
 import orjson
 
+from ingest.admission import Refused
 from ingest.edge import BrokerAway, Edge, TooSoon
 from ingest.intake import BrokerStalled, Intake, Message, Owed, TooManyRefused
 from ingest.sessions import Session, SessionOver
@@ -213,12 +214,18 @@ class Connection:
         features = self.intake.features.get(kind)
         if features is None or flags or reserved or not features.free():
             return False
-        self._edge.bytes_in[features.modality] += len(data)
+        edge = self._edge
+        received_us = edge.clock.now_us()
+        edge.bytes_in[features.modality] += len(data)
         try:
-            self._owed = self.intake.offer(features, data[HEADER.size :], sequence, captured_at_us)
+            features.way.put(features.admit(data[HEADER.size :], sequence, captured_at_us, received_us))
+        except Refused as refused:
+            self._owed = self.intake.owed(features.modality, sequence, received_us, refused)
+            return self._owed is None
         except Exception as error:  # noqa: BLE001 - whoever awaits on_binary is to have it
             self._owed = Owed(None, error)
-        return self._owed is None
+            return False
+        return True
 
     async def on_binary(self, data: bytes) -> None:
         """Take one message in the media framing; raises Closing."""

@@ -113,15 +113,6 @@ class Intake:
                 return
         self._outbox.put(item)
 
-    def offer(self, features: FeatureIntake, payload: bytes, sequence: int, captured_at_us: int) -> Owed | None:
-        """Admit and forward features for which there is room; returns what is left to do, for :meth:`pay`."""
-        received_us = self._edge.clock.now_us()
-        try:
-            features.way.put(features.admit(payload, sequence, captured_at_us, received_us))
-        except Refused as refused:
-            return self._owed(features.modality, sequence, received_us, refused)
-        return None
-
     async def pay(self, owed: Owed) -> None:
         """Tell the client what is owed to it; raises the error that is to end the connection."""
         if owed.notice is not None:
@@ -172,12 +163,12 @@ class Intake:
 
     async def _refuse(self, modality: Modality, sequence: int, received_us: int, refused: Refused) -> None:
         """Note what was refused, and tell the client; raises TooManyRefused."""
-        owed = self._owed(modality, sequence, received_us, refused)
+        owed = self.owed(modality, sequence, received_us, refused)
         if owed is not None:
             await self.pay(owed)
 
-    def _owed(self, modality: Modality, sequence: int, received_us: int, refused: Refused) -> Owed | None:
-        """Note what was refused; what is left to do then."""
+    def owed(self, modality: Modality, sequence: int, received_us: int, refused: Refused) -> Owed | None:
+        """Note what was refused; returns what is left to do then, for :meth:`pay`."""
         self._edge.note(self._session.session_id, modality.value, refused.outcome, sequence)
         notice = self._notice(refused.outcome.value, WIRE_NAMES[modality], sequence, str(refused))
         # That a busy edge takes less is no fault of the client's.

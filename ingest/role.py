@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import socket
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from ingest.webrtc.peers import Peers
 from ingest.websocket import DirectProtocol
 from runtime.errors import AffectstreamError, BrokerError, SettingsError
 from runtime.experiments import read_experiments
+from runtime.garbage import collect_rarely
 from runtime.lifecycle import Role
 from runtime.tls import scheme, uvicorn_tls
 from runtime.topics import partition_count
@@ -29,9 +29,6 @@ log = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES: Final = 1_048_576
 """Far above what is taken, so that an oversized picture gets a reason of ours."""
 
-COLLECT_EVERY: Final = 10_000
-"""Objects that may come into being, more than go, before Python looks for cycles among them: messages that are under
-way refer to nothing, and looking at them at every 700th took a twentieth of the time."""
 BACKLOG: Final = 1_024
 GRACE_S: Final = 3
 
@@ -47,8 +44,7 @@ def run(role: Role, feed: FeedOf | None = None) -> None:
     with the same token at the next edge. Raises SettingsError if the port is taken, or a setting cannot be used.
     """
     with listen(role.settings.host, role.settings.port) as listener:
-        gc.freeze()
-        gc.set_threshold(COLLECT_EVERY)
+        collect_rarely()
         uvloop.run(serve(role, listener, feed))
 
 

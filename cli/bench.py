@@ -214,13 +214,17 @@ def egress(
 
 
 @app.command()
-def system(
+def system(  # noqa: PLR0917 - options, given by name
     quick: Annotated[bool, typer.Option("--quick", help="Half a minute instead of one; rough figures.")] = False,
     sessions: Annotated[int, typer.Option(help="At once; three times as many come later.", min=1)] = 300,
     seconds: Annotated[float | None, typer.Option(help="Before those.", min=2, show_default=False)] = None,
     surge_seconds: Annotated[
         float | None, typer.Option(help="That those stay; 0: they do not come.", min=0, show_default=False)
     ] = None,
+    partitions: Annotated[
+        int,
+        typer.Option(help="Of each topic: one fusion and one egress need no more, and each costs the broker.", min=1),
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")] = False,
 ) -> None:
     """Live sessions through edge, fusion and egress, and then three times as many: latency, ledger, shedding, recovery.
@@ -234,7 +238,7 @@ def system(
     from benchmarks.system import bench as service  # noqa: PLC0415
     from runtime.settings import Settings  # noqa: PLC0415
 
-    plan = service.Plan(sessions)
+    plan = service.Plan(sessions, partitions=partitions)
     if quick:
         plan = service.quick(plan)
     plan = replace(

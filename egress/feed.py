@@ -80,13 +80,14 @@ class ChannelSink:
     def congested(self, now_us: int) -> bool:
         return self._channel.congested(now_us)
 
-    def write(self, wire: bytes) -> None:
+    def write(self, wire: bytes) -> bool:
         at = 0
         while at < len(wire):
             end = at + LENGTH_BYTES + int.from_bytes(wire[at : at + LENGTH_BYTES], "little")
             message = wire[at + LENGTH_BYTES : end]
             self._channel.write(message.decode() if self._text and message[0] == TEXT else message)
             at = end
+        return True  # a viewing leaves before its channel is closed
 
 
 class Viewing:

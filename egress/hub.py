@@ -29,8 +29,11 @@ class Sink(Protocol):
         """Whether the viewer does not keep up: nothing more should be written now."""
         ...
 
-    def write(self, wire: bytes) -> None:
-        """Write bytes that are framed already; never blocks."""
+    def write(self, wire: bytes) -> bool:
+        """Write bytes that are framed already; never blocks. False: the connection is being closed, and takes nothing.
+
+        A viewer of such a connection is about to leave: what it is not sent any more is no delivery.
+        """
         ...
 
 
@@ -205,9 +208,9 @@ class Hub:
                 wire = wires[viewer.format] = self._wire(viewer.format, frame, now_us)
             if viewer.pending is None and not viewer.skipped_untold and not viewer.sink.congested(now_us):
                 # As nearly always: nothing waits, and nothing has to be told.
-                viewer.sink.write(wire)
-                viewer.sent += 1
-                sent += 1
+                if viewer.sink.write(wire):
+                    viewer.sent += 1
+                    sent += 1
             else:
                 self._offer(session, viewer, wire, now_us)
         session.tally.used += sent
@@ -285,10 +288,10 @@ class Hub:
             told = {"type": "skipped", "session_id": viewer.session_id, "count": viewer.skipped_untold}
             viewer.sink.write(self._encoders[viewer.format]([told]))
             viewer.skipped_untold = 0
-        viewer.sink.write(viewer.pending)
+        if viewer.sink.write(viewer.pending):
+            viewer.sent += 1
+            session.tally.used += 1
         viewer.pending = None
-        viewer.sent += 1
-        session.tally.used += 1
 
 
 def _skipped(session: _Session, viewer: Viewer) -> None:

@@ -49,6 +49,8 @@ class SocketSink:
             self._behind_since_us = now_us
         return unsent > OVERFLOW_BYTES or now_us - self._behind_since_us > CONGESTED_US
 
-    def write(self, wire: bytes) -> None:
-        if self._protocol.state is _OPEN and not self._is_closing():
-            self._write(wire)
+    def write(self, wire: bytes) -> bool:
+        if self._protocol.state is not _OPEN or self._is_closing():
+            return False
+        self._write(wire)
+        return True

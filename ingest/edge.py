@@ -9,6 +9,7 @@ from ingest.courier import Courier
 from ingest.features import FeatureWriter
 from ingest.headroom import Headroom, Load, Shedding, asked_per_s
 from ingest.outbox import Outbox, Post
+from ingest.promised import PROMISE_US, Promised
 from ingest.sessions import Ending, Session, SessionOver, Sessions
 from ingest.sharing import Sharing
 from runtime.clock import Clock
@@ -93,6 +94,7 @@ class Edge:
         self.sessions = sessions or Sessions()
         self.experiments = experiments or Catalogue()
         self.headroom = Headroom()
+        self.promised = Promised()
         store = key_store(settings.data_dir)
         self.keys = KeyRing(store)
         self._erasures = Erasures(store)
@@ -133,7 +135,7 @@ class Edge:
     @property
     def full(self) -> bool:
         """Whether the edge has no headroom for new sessions."""
-        return self.headroom.shedding >= Shedding.SESSIONS
+        return self.headroom.shedding >= Shedding.SESSIONS or not self.promised.fits(self.headroom.pressure)
 
     def pictures_asked_per_s(self) -> float | None:
         """How many pictures a second clients should send at most; None: as many as they like."""
@@ -144,7 +146,10 @@ class Edge:
         before = Shedding.NOTHING
         async for look in looks(LOOK_S):
             load = Load(look.lag_s, look.cpu, self._publisher.fullness())
-            shedding = self.headroom.look(load, self.clock.now_us())
+            now_us = self.clock.now_us()
+            shedding = self.headroom.look(load, now_us)
+            sending, silent = self.sessions.sending(now_us - PROMISE_US)
+            self.promised.look(load, sending, silent, now_us)
             self.metrics.set("edge_pressure", self.headroom.pressure)
             if shedding is not before:
                 self.metrics.set("edge_shedding", shedding)
@@ -175,26 +180,27 @@ class Edge:
         Raises BrokerAway, KeyStoreError. Who holds a token for the session may therefore take it for started, whichever
         edge they talk to. The group is written only if the grant has the scope for it.
         """
-        await asyncio.to_thread(self.keys.store.create, grant.session_id)
-        fairness = "fairness" in grant.scopes
-        started = SessionStarted(
-            tenant=grant.tenant,
-            subject=subject,
-            timeline=grant.timeline,
-            audio_consented="audio" in grant.scopes,
-            video_consented="video" in grant.scopes,
-            store_raw_consented="store_raw" in grant.scopes,
-            speech_expected="audio" in grant.scopes,
-            face_expected="video" in grant.scopes,
-            config=config,
-            calibration=calibration,
-            experiment=experiment,
-            fairness_consented=fairness,
-            declared_group=declared_group if fairness else None,
-        )
-        if not await self._signal_kept(grant.session_id, grant.started_at_us, started, deadline_s):
-            raise BrokerAway("the session could not be recorded: Kafka does not answer")
-        self.sessions.take_up(grant, self.clock.now_us())
+        with self.promised.starting():
+            await asyncio.to_thread(self.keys.store.create, grant.session_id)
+            fairness = "fairness" in grant.scopes
+            started = SessionStarted(
+                tenant=grant.tenant,
+                subject=subject,
+                timeline=grant.timeline,
+                audio_consented="audio" in grant.scopes,
+                video_consented="video" in grant.scopes,
+                store_raw_consented="store_raw" in grant.scopes,
+                speech_expected="audio" in grant.scopes,
+                face_expected="video" in grant.scopes,
+                config=config,
+                calibration=calibration,
+                experiment=experiment,
+                fairness_consented=fairness,
+                declared_group=declared_group if fairness else None,
+            )
+            if not await self._signal_kept(grant.session_id, grant.started_at_us, started, deadline_s):
+                raise BrokerAway("the session could not be recorded: Kafka does not answer")
+            self.sessions.take_up(grant, self.clock.now_us())
 
     def take_up(self, grant: Grant) -> Session:
         """The session of a verified token; raises SessionOver, also if it was erased, and KeyStoreError."""

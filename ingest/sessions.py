@@ -118,6 +118,16 @@ class Sessions:
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._live.values()))
 
+    def sending(self, since_us: int) -> tuple[int, int]:
+        """How many have sent something, and how many of those that were started since then have not."""
+        heard = silent = 0
+        for session in self._live.values():
+            if session.last_sequence:
+                heard += 1
+            elif session.grant.started_at_us >= since_us:
+                silent += 1
+        return heard, silent
+
     def get(self, session_id: str) -> Session | None:
         """The session, if it is held here and has not ended."""
         return self._live.get(session_id)

@@ -119,7 +119,7 @@ def consumer(settings: Settings, group: str, **overrides: Any) -> Consumer:
         "fetch.wait.max.ms": 100,
         "fetch.error.backoff.ms": 5,
         "fetch.queue.backoff.ms": 5,
-        "queued.min.messages": 2_000,
+        "queued.min.messages": 1,
         "queued.max.messages.kbytes": CONSUMER_QUEUE_KIB,
         "topic.metadata.refresh.interval.ms": 30_000,
         "allow.auto.create.topics": False,

@@ -109,7 +109,7 @@ def measure(settings: Settings, plan: Plan, progress: Progress) -> Results:
 def _run(settings: Settings, folder: Path, plan: Plan, sessions: int, core: int) -> Run:
     # All viewers come from one address, and of one tenant: that is what is measured here, not what it is limited to.
     unlimited = {"requests_per_s": 1e6, "tenant_requests_per_s": 1e6}
-    own = topics_of_a_run(settings, folder).model_copy(update={"port": free_port(), **unlimited})
+    own = topics_of_a_run(settings, folder).model_copy(update={"port": free_port(), "partitions": 1, **unlimited})
     out, tokens = own.data_dir / "viewers.npy", own.data_dir / "tokens.txt"
     ids = session_ids(sessions)
     watched = [ids[number % sessions] for number in range(plan.clients)]

@@ -56,6 +56,8 @@ class Plan:
     seconds: float = 20.0
     surge_s: float = 10.0
     """With three times as many; 0: no surge."""
+    partitions: int = 1
+    """Of every topic: one fusion and one egress need no more."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class Results:
     behind_ms: float
     """How late the clients sent, at the 99th percentile."""
     surge: Surge | None
+    partitions: int
     machine: str
     at: datetime
 
@@ -134,6 +137,7 @@ def _run(settings: Settings, folder: Path, plan: Plan, progress: Progress) -> Re
             "public_ingest_url": server,
             "public_egress_url": f"http://127.0.0.1:{ports['egress']}",
             "open_sessions": True,
+            "partitions": plan.partitions,
             **UNLIMITED,
         }
     )
@@ -186,6 +190,7 @@ def _run(settings: Settings, folder: Path, plan: Plan, progress: Progress) -> Re
         cpu_share=cpu_share,
         behind_ms=base.facts["behind_ms"],
         surge=None if surge is None else surge.told(base, everybody[1]),
+        partitions=plan.partitions,
         machine=machine(),
         at=datetime.now(UTC),
     )
@@ -326,7 +331,7 @@ def show(results: Results, console: Console) -> None:
     told = [
         f"each sends {FACE_HZ} faces and {HOP_HZ} hops of speech a second; a device takes {DEVICE_US / 1e3:g} ms of it",
         f"{results.frames:,} frames came, {results.missing:,} missing; of a core: {shares}",
-        f"the clients were {results.behind_ms:.1f} ms behind (p99)",
+        f"the clients were {results.behind_ms:.1f} ms behind (p99); partitions of each topic: {results.partitions}",
         f"ledger: {'exact at every hop' if not results.mistakes else '; '.join(results.mistakes)}",
         f"dropped: {', '.join(f'{name} {count:,}' for name, count in results.dropped.items()) or 'nothing'}",
     ]

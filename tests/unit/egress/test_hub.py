@@ -14,6 +14,7 @@ class FakeSink:
 
     def __init__(self):
         self.closed = False
+        self.leaving = False
         self.messages = []
 
     def congested(self, now_us):
@@ -21,7 +22,9 @@ class FakeSink:
         return self.closed
 
     def write(self, wire):
-        self.messages.extend(wire)
+        if not self.leaving:
+            self.messages.extend(wire)
+        return not self.leaving
 
 
 def ignore(viewer, code, reason):
@@ -98,6 +101,21 @@ def test_a_slow_viewer_gets_the_newest_and_is_told_what_it_missed():
     assert [m["count"] for m in slow.messages if m["type"] == "skipped"] == [3]
     tally = dict(hub.take_tallies())["s"]
     assert (tally.used, tally.slow_client) == (7, 3)
+
+
+def test_what_a_connection_that_is_being_closed_does_not_take_is_no_delivery():
+    sink, other = FakeSink(), FakeSink()
+    hub, _, _ = hub_with(sink, other)
+    deliver(hub, 1)
+    sink.leaving = True
+    deliver(hub, 2)
+    sink.closed = True
+    deliver(hub, 3)
+    sink.closed = False
+    hub.sweep(4_000, ignore)
+    tally = dict(hub.take_tallies())["s"]
+    assert (tally.used, tally.slow_client) == (4, 0)
+    assert sequences(other) == [1, 2, 3]
 
 
 def test_what_waits_is_sent_between_frames():

@@ -11,8 +11,8 @@ class FakeSink:
     def congested(self, now_us: int) -> bool:
         return now_us < 0
 
-    def write(self, wire: bytes) -> None:
-        pass
+    def write(self, wire: bytes) -> bool:
+        return bool(wire)
 
 
 @pytest.fixture

@@ -121,3 +121,14 @@ def test_a_session_goes_on_where_another_edge_was():
     assert session.acknowledged == {Modality.SPEECH: 41}
     assert not session.in_order(Modality.SPEECH, 41)
     assert session.in_order(Modality.SPEECH, 42)
+
+
+def test_those_that_send_are_told_from_those_that_were_lately_started():
+    sessions = Sessions()
+    one = sessions.take_up(grant("one"), NOW)
+    sessions.take_up(grant("two"), NOW)
+    started_us = one.grant.started_at_us
+    assert sessions.sending(started_us) == (0, 2)
+    one.in_order(Modality.FACE, 0)
+    assert sessions.sending(started_us) == (1, 1)
+    assert sessions.sending(started_us + 1) == (1, 0)

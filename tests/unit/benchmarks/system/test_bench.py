@@ -14,7 +14,7 @@ SPAN = Percentiles(40.0, 60.0, 80.0)
 SURGE = Surge(600, 250, {"unavailable": 350}, Percentiles(200.0, 900.0, 1_500.0), 2.5, 3)
 RESULTS = Results(
     300, 20.0, {"face": SPAN, "speech": Percentiles(45.0, 70.0, 90.0)}, 180_000, 0, (), {"ingest face shed": 1_000}, 50,
-    {"ingest": 0.7, "clients": 0.4}, 2.0, SURGE, "a machine", datetime(2026, 1, 1, tzinfo=UTC),
+    {"ingest": 0.7, "clients": 0.4}, 2.0, SURGE, 1, "a machine", datetime(2026, 1, 1, tzinfo=UTC),
 )  # fmt: skip
 
 

@@ -54,6 +54,8 @@ def session(
                 )
             case FaceSignal():
                 payload = _felt(payload, made.sequence, mood)
+            case SpeechSignal():
+                payload = replace(payload, emotion_scores=_heard(mood))
             case _:
                 pass
         shift = start_us - START_US
@@ -69,6 +71,11 @@ def session(
             sequence=at_us // HOP_US if is_speech else made.sequence,
             payload=payload,
         )
+
+
+def _heard(mood: Mood) -> tuple[float, ...]:
+    """A voice that agrees with the face."""
+    return tuple(0.5 if name == mood else 0.3 if name == "neutral" else 0.04 for name in EMOTIONS)
 
 
 def _felt(face: FaceSignal, k: int, mood: Mood) -> FaceSignal:

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from egress.frames import LONGEST_NAME, VARINT_BYTES, Cuts, Frame, FrameReader, LogFrame
+from egress.frames import HEAD, LONGEST_NAME, RELAYED, VARINT_BYTES, Cuts, Frame, FrameReader, LogFrame
 from egress.packed import DISCONTINUITY, FACE_LIVE, FRAME_BYTES, SPEECH_LIVE, VERSION, VISEME_MOUTH
 from schemas.bulk import read_instants
 from schemas.codec import Codec, DecodeError
@@ -27,8 +27,7 @@ _HEAD: Final = np.dtype(
     }
 )
 """The beginning of a packed frame."""
-_HEAD_BYTES: Final = 20
-_BODY_AT: Final = 24
+_BODY_AT: Final = HEAD.size + RELAYED.size
 """Behind the moment of relaying, which is not known yet."""
 _FLAGS: Final = np.array([DISCONTINUITY, FACE_LIVE, SPEECH_LIVE, VISEME_MOUTH], np.uint8)
 _LARGEST_MAPPING: Final = 4
@@ -45,9 +44,6 @@ class BatchReader:
         self._codec = codec
         self._one = FrameReader(codec)
         self._cuts = Cuts(codec)
-        markers = [*enumerate(self._cuts.prefix), *self._cuts.markers]
-        self._marker_at = np.array([at for at, _ in markers], np.intp)
-        self._marker = np.array([value for _, value in markers], np.uint8)
         self._width = self._cuts.size + VARINT_BYTES + 1
         """As much of each value is looked at here: behind it comes nothing but the session's id."""
         self._names: dict[bytes, str] = {}
@@ -86,7 +82,7 @@ class BatchReader:
         flags = rows[:, cuts.flags]
         early, mapping = rows[:, cuts.rest].T
         fits &= sequence_fits & (captured_us >= 0)
-        fits &= (rows[:, self._marker_at] == self._marker).all(axis=1)
+        fits &= (rows[:, cuts.layout.marker_at] == cuts.layout.marker).all(axis=1)
         fits &= (flags <= 1).all(axis=1)
         fits &= (early <= 1) & (mapping <= _LARGEST_MAPPING) & (mapping & 1 == 0)
         fits &= (lengths <= 2 * LONGEST_NAME) & (lengths & 1 == 0)
@@ -118,7 +114,7 @@ class BatchReader:
             sequence.tolist(),
             captured_us.tolist(),
             fused_at_us,
-            [data[start : start + _HEAD_BYTES] for start in starts],
+            [data[start : start + HEAD.size] for start in starts],
             [data[start + _BODY_AT : start + FRAME_BYTES] + name for start, name in zip(starts, names, strict=True)],
             values,
             repeat(self._codec),

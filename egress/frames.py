@@ -14,10 +14,10 @@ from schemas.bulk import derive_layout
 from schemas.codec import Codec
 from schemas.records import AvatarFrame
 
-_HEAD: Final = struct.Struct("<BBBxIqf")
-"""A packed frame up to ``fused``; ``relayed`` follows, and then what the log says."""
+HEAD: Final = struct.Struct("<BBBxIqf")
+"""A packed frame up to ``fused``; :data:`RELAYED` follows, and then what the log says."""
 
-_RELAYED: Final = struct.Struct("<f")
+RELAYED: Final = struct.Struct("<f")
 _EIGHT_BYTES: Final = 0x0080808080808080
 _CONTINUED: Final = 0x8080808080808080
 VARINT_BYTES: Final = 4
@@ -86,7 +86,7 @@ class LogFrame(NamedTuple):
         return self.codec.decode(AvatarFrame, self.value)
 
     def packed(self, relayed_at_us: int) -> bytes:
-        return b"".join((self.head, _RELAYED.pack((relayed_at_us - self.captured_at_us) / 1_000), self.body))
+        return b"".join((self.head, RELAYED.pack((relayed_at_us - self.captured_at_us) / 1_000), self.body))
 
 
 class Cuts:
@@ -94,7 +94,7 @@ class Cuts:
 
     def __init__(self, codec: Codec) -> None:
         self.prefix = codec.prefix(AvatarFrame)
-        layout = derive_layout("AvatarFrame", self.prefix)
+        layout = self.layout = derive_layout("AvatarFrame", self.prefix)
         assert layout.dtype.fields is not None
         self.size = layout.dtype.itemsize
         place = {name: (int(at), kind.itemsize) for name, (kind, at, *_) in layout.dtype.fields.items()}
@@ -185,7 +185,7 @@ class FrameReader:
             sequence=sequence,
             captured_at_us=captured_us,
             fused_at_us=fused_at_us,
-            head=_HEAD.pack(VERSION, flags, len(name), sequence, captured_us, (fused_at_us - captured_us) / 1_000),
+            head=HEAD.pack(VERSION, flags, len(name), sequence, captured_us, (fused_at_us - captured_us) / 1_000),
             body=b"".join((*[value[part] for part in cuts.body], name)),
             value=value,
             codec=self._codec,

@@ -181,7 +181,8 @@ class Hub:
             _skipped(session, viewer)
         if not session.viewers:
             del self._sessions[viewer.session_id]
-            self._left.append((viewer.session_id, session.tally))
+            if session.tally != _NOTHING:
+                self._left.append((viewer.session_id, session.tally))
 
     def deliver(self, frame: Frame, now_us: int) -> bool:
         """Send a frame to the session's viewers; False if nobody watches or the frame was sent before.
@@ -271,7 +272,7 @@ class Hub:
             if session.tally != _NOTHING:
                 taken.append((session_id, session.tally))
                 session.tally = Tally()
-        return [(session_id, tally) for session_id, tally in taken if tally != _NOTHING]
+        return taken
 
     def _offer(self, session: _Session, viewer: Viewer, wire: bytes, now_us: int) -> None:
         if viewer.pending is not None:

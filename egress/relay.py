@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from egress.endings import EndReader
 from egress.frame_batches import BatchReader
@@ -44,6 +44,15 @@ PRESENT_US: Final = 60_000_000
 LAG_EVERY_US: Final = 1_000_000
 
 
+class _Watched(NamedTuple):
+    """Sessions that are watched and what follows from them, so that it is not worked out for every batch."""
+
+    sessions: frozenset[str]
+    keys: frozenset[bytes]
+    """Of their records."""
+    partitions: frozenset[int]
+
+
 class Relay:
     """Reads ``avatar.frames``, and the ends of sessions, in a thread of its own, from the end of each partition on.
 
@@ -79,13 +88,10 @@ class Relay:
             lambda session_id: murmur2_partition(session_id.encode(), self._partitions)
         )
         self._watched: frozenset[str] = frozenset()
-        self._keys: tuple[frozenset[str], frozenset[bytes]] = (self._watched, frozenset())
-        """The sessions that were watched last, and their records' keys."""
         self._surveying = False
         self._newest_ms: dict[str, int] = {}
         self._assigned: set[int] = set()
-        self._wanted: tuple[frozenset[str] | None, frozenset[int]] = (None, frozenset())
-        """The partitions of the sessions that were watched last, so that they are not worked out for every batch."""
+        self._derived = _Watched(self._watched, frozenset(), frozenset())
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -209,16 +215,20 @@ class Relay:
     def _partitions_wanted(self) -> frozenset[int]:
         if self._surveying:
             return frozenset(range(self._partitions))
+        return self._interest().partitions
+
+    def _interest(self) -> _Watched:
         watched = self._watched
-        if self._wanted[0] is not watched:
-            self._wanted = watched, frozenset(map(self._partition, watched))
-        return self._wanted[1]
+        if self._derived.sessions is not watched:
+            keys = frozenset(session_id.encode() for session_id in watched)
+            self._derived = _Watched(watched, keys, frozenset(map(self._partition, watched)))
+        return self._derived
 
     def _relay(self, first: Message | None, source: Consumer) -> int:
         """Relay what has come; returns how many frames that was."""
         if first is None:
             return 0
-        watched = self._watched_keys()
+        watched = self._interest().keys
         messages: list[Message] = []
         for message in (first, *source.consume(MAX_BATCH, 0)):
             if message.topic() == self._events:
@@ -240,12 +250,6 @@ class Relay:
                     return 0
             self._loop.call_soon_threadsafe(self._hand_over, batch)
         return len(batch)
-
-    def _watched_keys(self) -> frozenset[bytes]:
-        watched = self._watched
-        if self._keys[0] is not watched:
-            self._keys = watched, frozenset(session_id.encode() for session_id in watched)
-        return self._keys[1]
 
     def _read(self, messages: list[Message]) -> list[Frame]:
         found = self._reader.read(

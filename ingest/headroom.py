@@ -84,22 +84,41 @@ class Load:
         )
 
 
+class Smoothed:
+    """A mean over what is seen, with the time constant SMOOTH_US; the first is taken as it is."""
+
+    def __init__(self) -> None:
+        self.value = 0.0
+        self._at_us: int | None = None
+
+    def take(self, seen: float, now_us: int) -> int:
+        """Take in what is seen now; returns the µs since the last time."""
+        elapsed_us = 0 if self._at_us is None else max(0, now_us - self._at_us)
+        weight = 1.0 if self._at_us is None else elapsed_us / (elapsed_us + SMOOTH_US)
+        self.value += (seen - self.value) * weight
+        self._at_us = now_us
+        return elapsed_us
+
+
 class Headroom:
     """Decides what is given up. Call :meth:`look` about ten times a second."""
 
     def __init__(self) -> None:
         self.shedding = Shedding.NOTHING
-        self.pressure = 0.0
-        """The smoothed pressure."""
-        self._at_us: int | None = None
+        self._pressure = Smoothed()
         self._high_since_us: int | None = None
         self._low_since_us: int | None = None
         self._relaxed_us: int | None = None
         self._patience = 1
 
+    @property
+    def pressure(self) -> float:
+        """The smoothed pressure."""
+        return self._pressure.value
+
     def look(self, load: Load, now_us: int) -> Shedding:
         """Take one look in; returns what is given up from now on, at most one step from before."""
-        self._smooth(load.pressure, now_us)
+        self._pressure.take(load.pressure, now_us)
         if self.pressure >= HIGH:
             self._low_since_us = None
             if self._high_since_us is None:
@@ -118,14 +137,6 @@ class Headroom:
         else:
             self._high_since_us = self._low_since_us = None
         return self.shedding
-
-    def _smooth(self, pressure: float, now_us: int) -> None:
-        if self._at_us is None:
-            self.pressure = pressure
-        else:
-            elapsed_us = max(0, now_us - self._at_us)
-            self.pressure += (pressure - self.pressure) * elapsed_us / (elapsed_us + SMOOTH_US)
-        self._at_us = now_us
 
     def _step_up(self, now_us: int) -> None:
         self.shedding = Shedding(self.shedding + 1)

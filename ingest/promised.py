@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from ingest.headroom import FULL_CPU, HIGH, SMOOTH_US, Load
+from ingest.headroom import FULL_CPU, HIGH, Load, Smoothed
 
 KNOWN_FROM: Final = 20
 """With fewer sessions that send, what one costs is not told from what the edge does anyway."""
@@ -36,8 +36,7 @@ class Promised:
         """When there were how many sessions that had sent something, of the last second."""
         self._unfelt = 0
         self._since_look = self._starting = 0
-        self._cpu = 0.0
-        self._at_us: int | None = None
+        self._cpu = Smoothed()
         self.cost = 0.0
         """Pressure by one session; 0: not known."""
 
@@ -58,13 +57,10 @@ class Promised:
 
     def look(self, load: Load, sending: int, silent: int, now_us: int) -> None:
         """Take in what is measured, how many sessions have sent something, and how many lately started have not."""
-        elapsed_us = 0 if self._at_us is None else max(0, now_us - self._at_us)
-        weight = 1.0 if self._at_us is None else elapsed_us / (elapsed_us + SMOOTH_US)
-        self._at_us = now_us
-        self._cpu += (load.cpu / FULL_CPU - self._cpu) * weight
+        elapsed_us = self._cpu.take(load.cpu / FULL_CPU, now_us)
         self.cost *= 0.5 ** (elapsed_us / COST_HALVES_US)
         if sending >= KNOWN_FROM:
-            self.cost = max(self.cost, self._cpu / sending)
+            self.cost = max(self.cost, self._cpu.value / sending)
         while self._sending and self._sending[0][0] < now_us - SHOWS_US:
             self._sending.popleft()
         self._sending.append((now_us, sending))

@@ -196,13 +196,13 @@ def _film(settings: Settings, recorded: Recorded, count: int, rate_hz: int) -> N
 
 
 def _left_out(settings: Settings) -> list[int]:
-    """Numbers of the pictures that the ledger says have no signal."""
+    """Numbers of the pictures that the ledger says were given up for newer ones."""
     codec, found = Codec(), list[int]()
 
     def note(messages: list[Any]) -> None:
         for message in messages:
             entry = codec.decode(LedgerEntry, message.value())
-            if entry.stage == Stage.FACE_WORKER.value and entry.outcome != Outcome.USED.value:
+            if entry.stage == Stage.FACE_WORKER.value and entry.outcome == Outcome.STALE.value:
                 found.extend(range(entry.first_sequence, entry.last_sequence + 1))
 
     read_topic(settings, LEDGER, note)

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,43 +11,25 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from cli.broker import EmbeddedKafka, prepare
+from cli.broker import EmbeddedKafka
 from runtime.settings import Settings
-from runtime.topics import ensure_topics
 from schemas.media_framing import MediaKind, MediaMessage
 from schemas.records import AudioChunk, LedgerEntry
 from schemas.topics import LEDGER, MEDIA_AUDIO
 from tests.support.edges import ingest, log_of
+from tests.support.paused_broker import broker_to_pause, send_until_given_up
 from tests.support.pictures import jpeg, tone
-from tests.support.prerequisites import cache_dir, required
 from tests.support.waiting import eventually, eventually_async
 
 
 @pytest.fixture
-def own_broker(tmp_path: Path) -> Iterator[EmbeddedKafka]:
-    with required():
-        distribution = prepare(cache_dir())
-    broker = EmbeddedKafka(distribution, tmp_path / "kafka")
-    broker.start()
-    try:
-        yield broker
-    finally:
-        os.kill(broker.pid, signal.SIGCONT)
-        broker.stop()
+def paused(tmp_path: Path) -> Iterator[tuple[Settings, EmbeddedKafka]]:
+    with broker_to_pause(tmp_path) as own:
+        yield own
 
 
-async def test_a_paused_broker_is_borne_then_said_and_nothing_is_lost(
-    own_broker: EmbeddedKafka, tmp_path: Path
-) -> None:
-    settings = Settings.from_env(
-        {},
-        kafka_bootstrap_servers=own_broker.bootstrap_servers,
-        topic_prefix=f"t{uuid.uuid4().hex[:8]}.",
-        partitions=2,
-        open_sessions=True,
-        data_dir=tmp_path,
-    )
-    ensure_topics(settings)
+async def test_a_paused_broker_is_borne_then_said_and_nothing_is_lost(paused: tuple[Settings, EmbeddedKafka]) -> None:
+    settings, broker = paused
     with ingest(settings) as running:
         async with httpx.AsyncClient(base_url=running.url, trust_env=False, timeout=20) as http:
             body = {"consent": {"audio": True, "video": True}}
@@ -67,21 +48,13 @@ async def test_a_paused_broker_is_borne_then_said_and_nothing_is_lost(
                         sent += 1
                         await asyncio.sleep(0.02)
 
-                speaking = asyncio.create_task(speak())
-                await asyncio.sleep(0.5)
-                os.kill(own_broker.pid, signal.SIGSTOP)
-                try:
-                    async with asyncio.timeout(40):
-                        await socket.wait_closed()
-                finally:
-                    speaking.cancel()
-                    await asyncio.gather(speaking, return_exceptions=True)
+                await send_until_given_up(speak(), socket, broker, deadline_s=40)
                 assert socket.close_code == 4503
                 assert socket.close_reason == "Kafka does not answer: come back later"
             assert (await http.get("/healthz")).status_code == 503
             refused = await http.post("/v1/sessions", json=body)
             assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
-            os.kill(own_broker.pid, signal.SIGCONT)
+            os.kill(broker.pid, signal.SIGCONT)
 
             async def well() -> bool:
                 """A session that starts is one that Kafka has acknowledged."""

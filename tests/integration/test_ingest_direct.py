@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from socket import SO_SNDBUF, SOL_SOCKET
@@ -12,16 +11,15 @@ import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from cli.broker import EmbeddedKafka, prepare
+from cli.broker import EmbeddedKafka
 from ingest.role import MAX_MESSAGE_BYTES
 from runtime.settings import Settings
-from runtime.topics import ensure_topics
 from schemas.close_codes import CloseCode
 from schemas.records import FaceSignal, LedgerEntry, Signal, SpeechSignal
 from schemas.topics import LEDGER, SIGNALS
-from tests.integration.test_on_device import HOP_US, closing, face, features_of, hop, media, now_us, outcomes, start
 from tests.support.edges import Running, ingest, log_of
-from tests.support.prerequisites import cache_dir, required
+from tests.support.on_device_clients import HOP_US, closing, face, features_of, hop, media, now_us, outcomes, start
+from tests.support.paused_broker import broker_to_pause, send_until_given_up
 from tests.support.waiting import eventually, eventually_async
 
 
@@ -113,25 +111,8 @@ async def test_a_newer_connection_takes_over_between_two_messages(settings: Sett
 
 @pytest.fixture
 def paused(tmp_path: Path) -> Iterator[tuple[Settings, EmbeddedKafka]]:
-    """A broker of the test's own, to be stopped and continued."""
-    with required():
-        distribution = prepare(cache_dir())
-    broker = EmbeddedKafka(distribution, tmp_path / "kafka")
-    broker.start()
-    settings = Settings.from_env(
-        {},
-        kafka_bootstrap_servers=broker.bootstrap_servers,
-        topic_prefix=f"t{uuid.uuid4().hex[:8]}.",
-        partitions=2,
-        open_sessions=True,
-        data_dir=tmp_path,
-    )
-    ensure_topics(settings)
-    try:
-        yield settings, broker
-    finally:
-        os.kill(broker.pid, signal.SIGCONT)
-        broker.stop()
+    with broker_to_pause(tmp_path) as own:
+        yield own
 
 
 async def send_recording(socket: ClientConnection, count: int, sent: dict[str, int]) -> None:
@@ -188,15 +169,7 @@ async def test_a_broker_that_stays_away_ends_the_connection(paused: tuple[Settin
                     sent += 1
                     await asyncio.sleep(0.04)
 
-            sending = asyncio.create_task(live())
-            await asyncio.sleep(0.5)
-            os.kill(broker.pid, signal.SIGSTOP)
-            try:
-                async with asyncio.timeout(60):
-                    await socket.wait_closed()
-            finally:
-                sending.cancel()
-                await asyncio.gather(sending, return_exceptions=True)
+            await send_until_given_up(live(), socket, broker, deadline_s=60)
             assert socket.close_code == CloseCode.UNAVAILABLE
         os.kill(broker.pid, signal.SIGCONT)
         # A session that starts is one that Kafka has acknowledged.

@@ -17,7 +17,7 @@ from typing import Final
 from cli.broker import EmbeddedKafka, prepare
 from cli.observed import WORKING, PhaseFile
 from cli.ports import free_ports
-from dataflows.compiled import COMPLETE, cache_folder
+from dataflows.compiled import RULES
 from dataflows.ownership import read_claims
 from dataflows.store import partitions_title
 from dataflows.warm import compile_all
@@ -52,8 +52,7 @@ class VerificationError(AffectstreamError):
 @contextmanager
 def laboratory(settings: Settings, environ: Mapping[str, str], progress: Progress) -> Iterator[Settings]:
     """Settings with a new folder and a Kafka: the one that KAFKA_BOOTSTRAP_SERVERS names, or one of our own."""
-    folder = cache_folder()
-    if folder is None or not (folder / COMPLETE).exists():
+    if not RULES.is_complete():
         # Otherwise every process that is killed while it compiles would begin again.
         progress("fusion: compiling its rules (half a minute, once)")
         compile_all()

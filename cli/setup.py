@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from cli import broker, sample
-from dataflows.compiled import COMPLETE, cache_folder
+from dataflows.compiled import RULES
 from inference_workers import models
 from runtime.assets import AssetEvent
 from runtime.settings import Settings
@@ -27,8 +27,7 @@ def prepare_everything(
     models.pull(settings, progress=report)
     if with_sample:
         sample.prepare(settings, progress)
-    folder = cache_folder()
-    if folder is None or not (folder / COMPLETE).exists():
+    if not RULES.is_complete():
         progress("fusion: compiling its rules (half a minute, once)")
         # Imports the whole dataflow, which compiled code does not need.
         from dataflows.warm import compile_all  # noqa: PLC0415

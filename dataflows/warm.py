@@ -4,9 +4,7 @@ import logging
 import time
 from dataclasses import replace
 
-import numba
-
-from dataflows.compiled import COMPLETE, cache_folder
+from dataflows.compiled import RULES
 from dataflows.shard import Shard
 from schemas.codec import Codec
 from schemas.fusion_config import FusionConfig
@@ -25,11 +23,10 @@ def compile_all() -> float:
     codec = Codec()
     shard = Shard(0, 1, codec)
     shard.step([(i, b"warm", codec.encode(signal)) for i, signal in enumerate(_session())])
-    folder = cache_folder()
-    if folder is not None and not numba.config.DISABLE_JIT and not (folder / COMPLETE).exists():
-        (folder / COMPLETE).touch()
+    RULES.completed()
     seconds = time.perf_counter() - begun
-    log.info("fusion's rules are compiled (%.1f s, %s)", seconds, folder or "not cached: no folder can be written to")
+    place = RULES.folder or "not cached: no folder can be written to"
+    log.info("fusion's rules are compiled (%.1f s, %s)", seconds, place)
     return seconds
 
 

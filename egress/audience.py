@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import math
 from collections import Counter, deque
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from egress.endings import has_ended
 from egress.events import Events
+from egress.frame_batches import FrameColumns
 from egress.frames import Frame
 from egress.hub import Close, Hub, Tally, Viewer, Wires
 from egress.projection import Instants, hop_spans_s
@@ -23,6 +24,9 @@ from runtime.settings import Settings
 from schemas.close_codes import CloseCode
 from schemas.codec import Codec
 from schemas.vocabulary import EMOTIONS, Outcome, Stage
+
+if TYPE_CHECKING:
+    from egress.fan_out import FanOut
 
 MODALITY: Final = "avatar"
 """The ledger's word for what egress deals in: one frame to one viewer."""
@@ -50,7 +54,9 @@ class Violation(Exception):  # noqa: N818 - it ends the connection, by intent
 class Audience:
     """Viewers on one side, the relay on the other. Used in the event loop's thread only."""
 
-    def __init__(self, settings: Settings, clock: Clock, metrics: Metrics, wires: Wires) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, metrics: Metrics, wires: Wires, fan_out: "FanOut | None" = None
+    ) -> None:
         self._clock = clock
         self._metrics = metrics
         self._encoders = wires.encoders
@@ -66,7 +72,7 @@ class Audience:
         self._unwritten: deque[tuple[str, Tally]] = deque()
         """What the ledger has still to be told."""
         self._share = LEDGER_AT_LEAST
-        self.hub = Hub(wires)
+        self.hub = Hub(wires, fan_out)
         self.relay = Relay(settings, clock, metrics, self._publisher, deliver=self._deliver, ended=self.hub.end)
 
     def interested(self, session_id: str, change: int) -> None:
@@ -203,18 +209,13 @@ class Audience:
         self._metrics.count("records_out_total", used, topic=MODALITY)
         await asyncio.to_thread(self._ledger.flush)
 
-    def _deliver(self, batch: list[Frame]) -> None:
-        observed: tuple[Frame, int] | None = None
-        now_us, deliver = self._clock.now_us, self.hub.deliver
-        for frame in batch:
-            now = now_us()
-            if deliver(frame, now):
-                observed = frame, now
+    def _deliver(self, batch: FrameColumns | Sequence[Frame]) -> None:
+        delivered = self.hub.deliver_all(batch, self._clock.now_us)
         # One frame now and then: its thirteen spans cost as much to observe as the frame to send.
-        if observed is not None and observed[1] - self._observed_us >= OBSERVE_EVERY_US:
-            frame, now = observed
-            self._observed_us = now
-            for hop, span in hop_spans_s(frame.record(), Instants(frame.fused_at_us, now)):
+        if delivered is not None and delivered[1] - self._observed_us >= OBSERVE_EVERY_US:
+            frame, now_us = delivered
+            self._observed_us = now_us
+            for hop, span in hop_spans_s(frame.record(), Instants(frame.fused_at_us, now_us)):
                 self._metrics.observe("hop_seconds", span, hop=hop)
 
 

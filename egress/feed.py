@@ -15,6 +15,7 @@ from egress.audience import MESSAGES_BURST, MESSAGES_PER_S, Audience, Violation,
 from egress.events import Events
 from egress.frames import Frame
 from egress.hub import Format, Viewer, Wires
+from egress.watched import NONE
 from egress.wire import cbor_message
 from runtime.clock import Clock
 from runtime.lifecycle import Role
@@ -73,6 +74,8 @@ TEXT: Final = ord("{")
 class ChannelSink:
     """Takes apart what the hub writes."""
 
+    line = NONE
+
     def __init__(self, channel: Channel, wire: Format) -> None:
         self._channel = channel
         self._text = wire != "cbor"
@@ -88,6 +91,9 @@ class ChannelSink:
             self._channel.write(message.decode() if self._text and message[0] == TEXT else message)
             at = end
         return True  # a viewing leaves before its channel is closed
+
+    def finish(self, rest: bytes) -> None:
+        raise AssertionError(f"a channel has no line and takes whole messages, not {len(rest)} bytes of one")
 
 
 class Viewing:

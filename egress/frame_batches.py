@@ -5,7 +5,7 @@ all: a column at a time is checked, and copied to where it stands in the packed 
 """
 
 from collections.abc import Sequence
-from itertools import repeat
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -18,7 +18,7 @@ from schemas.codec import Codec, DecodeError
 
 Bytes = npt.NDArray[np.uint8]
 
-_HEAD: Final = np.dtype(
+PACKED_HEAD: Final = np.dtype(
     {
         "names": ["version", "flags", "name_length", "sequence", "captured_at_us", "fused_ms"],
         "formats": ["u1", "u1", "u1", "<u4", "<i8", "<f4"],
@@ -37,6 +37,45 @@ REMEMBERED_NAMES: Final = 65_536
 """Sessions' ids that are not looked at again; all are forgotten when there are more."""
 
 
+@dataclass(frozen=True, slots=True)
+class FrameColumns:
+    """Frames that are laid out as expected, a row each, in the order of the log; those asked for are made then."""
+
+    ids: Sequence[str]
+    """Their sessions."""
+    packed: Bytes
+    """(n, FRAME_BYTES): the packed form without the session's id; the moment of relaying is not known yet."""
+    names: Bytes
+    """The sessions' ids, one behind the other."""
+    ends: npt.NDArray[np.int64]
+    """Where each of those ends."""
+    fused_at_us: Sequence[int]
+    values: Sequence[bytes]
+    codec: Codec
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def heads(self) -> npt.NDArray[np.void]:
+        """The beginnings of the packed frames, as PACKED_HEAD."""
+        return self.packed.view(PACKED_HEAD).ravel()
+
+    def frame(self, row: int) -> LogFrame:
+        """The frame in a row."""
+        data, head, session_id = self.packed[row].tobytes(), self.heads[row], self.ids[row]
+        return LogFrame(
+            session_id=session_id,
+            sequence=int(head["sequence"]),
+            captured_at_us=int(head["captured_at_us"]),
+            fused_at_us=self.fused_at_us[row],
+            head=data[: HEAD.size],
+            body=data[_BODY_AT:] + session_id.encode("ascii"),
+            value=self.values[row],
+            codec=self.codec,
+        )
+
+
 class BatchReader:
     """Reads values of the topic ``avatar.frames``, many at a time."""
 
@@ -48,18 +87,20 @@ class BatchReader:
         """As much of each value is looked at here: behind it comes nothing but the session's id."""
         self._names: dict[bytes, str] = {}
 
-    def read(self, values: Sequence[bytes | None], fused_at_us: Sequence[int]) -> list[Frame | DecodeError]:
-        """The frame in each value, or why there is none."""
+    def read(
+        self, values: Sequence[bytes | None], fused_at_us: Sequence[int]
+    ) -> FrameColumns | list[Frame | DecodeError]:
+        """The frames in ``values``; where not all can be told alike, each by itself, or why there is none."""
         width = self._width
         if len(values) < TOGETHER_FROM:
             return [self._read_one(value, at_us) for value, at_us in zip(values, fused_at_us, strict=True)]
         long_enough = [value if value is not None and len(value) >= width else bytes(width) for value in values]
-        found, fits = self._cut(long_enough, fused_at_us)
+        columns, fits = self._cut(long_enough, fused_at_us)
         if all(fits):
-            return found
+            return columns
         return [
-            frame if fitting else self._read_one(value, at_us)
-            for frame, fitting, value, at_us in zip(found, fits, values, fused_at_us, strict=True)
+            columns.frame(row) if fitting else self._read_one(value, at_us)
+            for row, (fitting, value, at_us) in enumerate(zip(fits, values, fused_at_us, strict=True))
         ]
 
     def _read_one(self, value: bytes | None, fused_at_us: int) -> Frame | DecodeError:
@@ -68,10 +109,8 @@ class BatchReader:
         except DecodeError as error:
             return error
 
-    def _cut(
-        self, values: Sequence[bytes], fused_at_us: Sequence[int]
-    ) -> tuple[list[Frame | DecodeError], Sequence[bool]]:
-        """The frames, and which of them are laid out as expected: the others are nothing."""
+    def _cut(self, values: Sequence[bytes], fused_at_us: Sequence[int]) -> tuple[FrameColumns, Sequence[bool]]:
+        """The frames, and which of them are laid out as expected: the other rows are nothing."""
         width, cuts = self._width, self._cuts
         rows = np.frombuffer(b"".join([value[:width] for value in values]), np.uint8).reshape(-1, width)
         fused_us = np.array(fused_at_us, np.int64)
@@ -88,7 +127,7 @@ class BatchReader:
         fits &= (lengths <= 2 * LONGEST_NAME) & (lengths & 1 == 0)
 
         packed = np.empty((len(rows), FRAME_BYTES), np.uint8)
-        head = packed.view(_HEAD).ravel()
+        head = packed.view(PACKED_HEAD).ravel()
         packed[:, 3] = 0
         head["version"] = VERSION
         head["flags"] = flags @ _FLAGS
@@ -108,19 +147,16 @@ class BatchReader:
         # Not one that this knows: the frame is read by itself, and this row of no account.
         fits &= np.fromiter(map(bool, ids), np.bool_, len(ids))
         fits &= np.fromiter(map(len, names), np.intp, len(names)) == lengths >> 1
-        data, starts = packed.tobytes(), range(0, packed.size, FRAME_BYTES)
-        columns = zip(
+        columns = FrameColumns(
             ids,
-            sequence.tolist(),
-            captured_us.tolist(),
+            packed,
+            np.frombuffer(b"".join(names), np.uint8),
+            np.cumsum(lengths >> 1, dtype=np.int64),
             fused_at_us,
-            [data[start : start + HEAD.size] for start in starts],
-            [data[start + _BODY_AT : start + FRAME_BYTES] + name for start, name in zip(starts, names, strict=True)],
             values,
-            repeat(self._codec),
-            strict=False,
+            self._codec,
         )
-        return list(map(LogFrame._make, columns)), fits.tolist()
+        return columns, fits.tolist()
 
     def _learnt(self, name: bytes) -> str:
         """The session's id in ``name``; empty: not one that is looked for here."""

@@ -4,26 +4,36 @@ A viewer whose socket takes no more has a mailbox of one: the newest frame. What
 viewer is told how many were before it gets the next.
 """
 
-from array import array
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
+import numpy as np
+
+from egress.frame_batches import FrameColumns
 from egress.frames import Frame
 from egress.projection import Instants, avatar_frame, emotion_update, has_emotion_update
+from egress.watched import NONE, Watched
 from schemas.close_codes import CloseCode
+
+if TYPE_CHECKING:
+    from egress.fan_out import FanOut  # compiled: only those who use it need the compiler
 
 Format = Literal["json", "cbor", "binary"]
 
 STALLED_US: Final = 2_000_000
-REMEMBERED_FRAMES: Final = 128
-"""Of each session, whose acknowledgement is understood; a power of two."""
+TOGETHER_FROM: Final = 4
+"""With fewer viewers of a session, one by one is quicker."""
 REMEMBERED_ENDS: Final = 10_000
 
 
 class Sink(Protocol):
     """Where a viewer's bytes go."""
+
+    line: int
+    """Of :class:`egress.lines.Lines`; NONE: whole messages can be written by :meth:`write` only."""
 
     def congested(self, now_us: int) -> bool:
         """Whether the viewer does not keep up: nothing more should be written now."""
@@ -34,6 +44,10 @@ class Sink(Protocol):
 
         A viewer of such a connection is about to leave: what it is not sent any more is no delivery.
         """
+        ...
+
+    def finish(self, rest: bytes) -> None:
+        """Write what its line did not take of a message."""
         ...
 
 
@@ -87,7 +101,8 @@ class Viewer:
     pending: bytes | None = None
     skipped_untold: int = 0
     skipped: int = 0
-    sent: int = 0
+    place: int = NONE
+    """In :class:`egress.watched.Watched`."""
 
 
 @dataclass(slots=True)
@@ -99,51 +114,34 @@ class Tally:
     duplicate: int = 0
 
 
-_NOTHING: Final = Tally()
-
-
-class _Relayed:
-    """The newest frames of one session by their numbers: when they were captured and relayed.
-
-    Numbers in one array, and no objects: of thousands of sessions those would be millions.
-    """
-
-    __slots__ = ("_ring",)
-
-    def __init__(self) -> None:
-        self._ring = array("q", [-1]) * (3 * REMEMBERED_FRAMES)
-
-    def note(self, sequence: int, captured_at_us: int, now_us: int) -> None:
-        ring, at = self._ring, 3 * (sequence & (REMEMBERED_FRAMES - 1))
-        ring[at] = sequence
-        ring[at + 1] = captured_at_us
-        ring[at + 2] = now_us
-
-    def find(self, sequence: int) -> tuple[int, int] | None:
-        ring, at = self._ring, 3 * (sequence & (REMEMBERED_FRAMES - 1))
-        return (ring[at + 1], ring[at + 2]) if ring[at] == sequence else None
-
-
 @dataclass(slots=True)
 class _Session:
-    """A session that is watched."""
+    """A session that is watched; the rest of it is in :class:`egress.watched.Watched`, at ``place``."""
 
+    session_id: str
+    place: int
+    ended: bool
     viewers: list[Viewer] = field(default_factory=list)
-    last_sequence: int = -1
-    last_frame_us: int = 0
-    stalled: bool = False
-    ended: bool = False
-    relayed: _Relayed = field(default_factory=_Relayed)
-    tally: Tally = field(default_factory=Tally)
+    indirect: int = 0
+    """How many of them have to be written to by the interpreter."""
 
 
 class Hub:
     """The viewers of one egress process. Used in the event loop's thread only."""
 
-    def __init__(self, wires: Wires) -> None:
+    def __init__(self, wires: Wires, fan_out: "FanOut | None" = None) -> None:
+        """Batches of frames go through ``fan_out`` to viewers that have a line and take binary messages."""
         self._encoders = wires.encoders
         self._packers = wires.packers
+        self._fan_out = fan_out
+        self._watched = Watched()
         self._sessions: dict[str, _Session] = {}
+        self._direct: dict[str, int] = {}
+        """Places of the sessions whose viewers all can be written to by ``fan_out``."""
+        self._session_at: dict[int, _Session] = {}
+        self._viewer_at: dict[int, Viewer] = {}
+        self._waiting: dict[Viewer, None] = {}
+        """Those for whom a frame waits."""
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._left: list[tuple[str, Tally]] = []
         """What was counted of sessions that nobody watches any more."""
@@ -152,10 +150,16 @@ class Hub:
 
     def join(self, viewer: Viewer, now_us: int) -> None:
         """Send the viewer every frame of its session from now on."""
-        session = self._sessions.setdefault(
-            viewer.session_id, _Session(last_frame_us=now_us, ended=viewer.session_id in self._ended)
-        )
+        session = self._sessions.get(viewer.session_id)
+        if session is None:
+            place = self._watched.add_session(now_us)
+            session = _Session(viewer.session_id, place, viewer.session_id in self._ended)
+            self._sessions[viewer.session_id] = self._session_at[place] = session
         session.viewers.append(viewer)
+        session.indirect += _is_indirect(viewer)
+        viewer.place = self._watched.add_viewer(session.place, viewer.sink.line, viewer.expires_at_us)
+        self._viewer_at[viewer.place] = viewer
+        self._choose_way(session)
         self.count += 1
 
     def end(self, session_id: str) -> None:
@@ -169,53 +173,111 @@ class Hub:
         session = self._sessions.get(session_id)
         if session is not None:
             session.ended = True
-            session.stalled = False
+            self._watched.sessions[session.place]["stalled"] = False
 
     def leave(self, viewer: Viewer) -> None:
         """Send it nothing more; what waited for it counts as skipped."""
         session = self._sessions[viewer.session_id]
         session.viewers.remove(viewer)
+        session.indirect -= _is_indirect(viewer)
         self.count -= 1
         if viewer.pending is not None:
-            viewer.pending = None
-            _skipped(session, viewer)
-        if not session.viewers:
-            del self._sessions[viewer.session_id]
-            if session.tally != _NOTHING:
-                self._left.append((viewer.session_id, session.tally))
+            self._skip(session, viewer)
+            self._waiting.pop(viewer)
+        self._watched.drop_viewer(session.place, viewer.place)
+        del self._viewer_at[viewer.place]
+        if session.viewers:
+            self._choose_way(session)
+            return
+        used, slow_client, duplicate = self._watched.drop_session(session.place)
+        if used or slow_client or duplicate:
+            self._left.append((viewer.session_id, Tally(used, slow_client, duplicate)))
+        del self._sessions[viewer.session_id], self._session_at[session.place]
+        self._direct.pop(viewer.session_id, None)
+
+    def _choose_way(self, session: _Session) -> None:
+        if session.indirect or self._fan_out is None:
+            self._direct.pop(session.session_id, None)
+        else:
+            self._direct[session.session_id] = session.place
+
+    def deliver_all(self, batch: FrameColumns | Sequence[Frame], now_us: Callable[[], int]) -> tuple[Frame, int] | None:
+        """Send frames to their sessions' viewers; returns one of those that went out, if any did, and when."""
+        delivered = None
+        if not isinstance(batch, FrameColumns):
+            for frame in batch:
+                now = now_us()
+                if self.deliver(frame, now):
+                    delivered = frame, now
+            return delivered
+        places = np.fromiter(map(self._direct.get, batch.ids, repeat(NONE)), np.int64, len(batch))
+        if self._fan_out is not None:
+            row = 0
+            while row < len(batch):
+                now = now_us()
+                row, newest, unfinished = self._fan_out.send(self._watched, batch, places, row, now)
+                if unfinished:
+                    frame = batch.frame(row - 1)
+                    self._finish(self._sessions[frame.session_id], unfinished, self._wire("binary", frame, now), now)
+                if newest != NONE:
+                    delivered = batch.frame(newest), now
+        for row in np.flatnonzero(places == NONE).tolist():
+            if batch.ids[row] in self._sessions:
+                now, frame = now_us(), batch.frame(row)
+                if self.deliver(frame, now):
+                    delivered = frame, now
+        return delivered
+
+    def _finish(self, session: _Session, unfinished: Iterable[Sequence[int]], wire: bytes, now_us: int) -> None:
+        """Send a message to the viewers at the places whose sockets took only so many bytes of it."""
+        used = 0
+        for place, taken in unfinished:
+            viewer = self._viewer_at[place]
+            if taken:
+                viewer.sink.finish(wire[taken:])
+                used += 1
+            else:
+                used += self._send(session, viewer, wire, now_us)
+        self._watched.sessions[session.place]["used"] += used
 
     def deliver(self, frame: Frame, now_us: int) -> bool:
         """Send a frame to the session's viewers; False if nobody watches or the frame was sent before.
 
         After a crash fusion publishes some frames again: each sequence goes out once, in rising order.
         """
-        session_id, sequence = frame.session_id, frame.sequence
-        session = self._sessions.get(session_id)
+        session = self._sessions.get(frame.session_id)
         if session is None:
             return False
-        if sequence <= session.last_sequence:
-            session.tally.duplicate += 1
+        if not self._watched.note(session.place, frame.sequence, frame.captured_at_us, now_us):
             return False
-        session.last_sequence = sequence
-        session.last_frame_us = now_us
-        session.stalled = False
-        session.relayed.note(sequence, frame.captured_at_us, now_us)
+        if self._fan_out is not None and not session.indirect and len(session.viewers) >= TOGETHER_FROM:
+            wire = self._wire("binary", frame, now_us)
+            used, unfinished = self._fan_out.spread(self._watched, session.place, wire)
+            self._watched.sessions[session.place]["used"] += used
+            self._finish(session, unfinished, wire, now_us)
+            return True
         wires: dict[Format, bytes] = {}
-        sent = 0
+        used = 0
         for viewer in session.viewers:
-            wire = wires.get(viewer.format)
-            if wire is None:
+            if viewer.format not in wires:
                 # Once a frame and format, however many watch.
-                wire = wires[viewer.format] = self._wire(viewer.format, frame, now_us)
-            if viewer.pending is None and not viewer.skipped_untold and not viewer.sink.congested(now_us):
-                # As nearly always: nothing waits, and nothing has to be told.
-                if viewer.sink.write(wire):
-                    viewer.sent += 1
-                    sent += 1
-            else:
-                self._offer(session, viewer, wire, now_us)
-        session.tally.used += sent
+                wires[viewer.format] = self._wire(viewer.format, frame, now_us)
+            used += self._send(session, viewer, wires[viewer.format], now_us)
+        if used:
+            self._watched.sessions[session.place]["used"] += used
         return True
+
+    def _send(self, session: _Session, viewer: Viewer, wire: bytes, now_us: int) -> int:
+        """Send the viewer a frame, or have it wait; returns how many frames were written."""
+        if viewer.pending is None and not viewer.sink.congested(now_us):
+            # As nearly always: nothing waits, and nothing has to be told.
+            return int(viewer.sink.write(wire))
+        if viewer.pending is not None:
+            self._skip(session, viewer)
+        viewer.pending = wire
+        self._waiting[viewer] = None
+        self._watched.viewers[viewer.place]["waits"] = True
+        return 0 if viewer.sink.congested(now_us) else self._flush(viewer)
 
     def _wire(self, wanted: Format, frame: Frame, now_us: int) -> bytes:
         packer = self._packers.get(wanted)
@@ -230,7 +292,7 @@ class Hub:
     def relayed(self, session_id: str, sequence: int) -> tuple[int, int] | None:
         """``captured_at_us`` and moment of relaying of a recent frame."""
         session = self._sessions.get(session_id)
-        return None if session is None else session.relayed.find(sequence)
+        return None if session is None else self._watched.find(session.place, sequence)
 
     def sweep(self, now_us: int, close: Close) -> None:
         """Look after viewers between frames: call it several times a second.
@@ -238,27 +300,28 @@ class Hub:
         Sends what waited for viewers that can take it again, says ``stalled`` where no frame has come for 2 s, and
         closes viewers whose token has expired or whose session is over.
         """
-        for session_id, session in self._sessions.items():
-            quiet_us = now_us - session.last_frame_us
-            newly_stalled = not session.stalled and quiet_us >= STALLED_US
-            session.stalled = session.stalled or newly_stalled
-            if newly_stalled and not session.ended and session.last_sequence < 0:
+        for place in self._watched.expired(now_us):
+            close(self._viewer_at[place], CloseCode.BAD_TOKEN, "the token has expired")
+        for viewer in list(self._waiting):
+            if now_us < viewer.expires_at_us and not viewer.sink.congested(now_us):
+                place = self._sessions[viewer.session_id].place
+                self._watched.sessions[place]["used"] += self._flush(viewer)
+        for place in self._watched.newly_stalled(now_us, STALLED_US):
+            session = self._session_at[place]
+            row = self._watched.sessions[place]
+            if not session.ended and row["newest"] == NONE:
                 starts = [viewer.started_at_us for viewer in session.viewers if viewer.started_at_us is not None]
                 if starts:
-                    self._unheard[session_id] = min(starts)
+                    self._unheard[session.session_id] = min(starts)
+            quiet_ms = (now_us - int(row["heard_us"])) // 1_000
+            stalled = {"type": "stalled", "session_id": session.session_id, "quiet_ms": quiet_ms}
             for viewer in session.viewers:
                 if now_us >= viewer.expires_at_us:
-                    close(viewer, CloseCode.BAD_TOKEN, "the token has expired")
-                elif newly_stalled and session.ended and viewer.ends_with_session:
+                    continue
+                if session.ended and viewer.ends_with_session:
                     close(viewer, CloseCode.SESSION_ENDED, "the session has ended")
-                elif (newly_stalled or viewer.pending is not None) and not viewer.sink.congested(now_us):
-                    self._flush(session, viewer)
-                    if newly_stalled:
-                        viewer.sink.write(
-                            self._encoders[viewer.format](
-                                [{"type": "stalled", "session_id": session_id, "quiet_ms": quiet_us // 1_000}]
-                            )
-                        )
+                elif not viewer.sink.congested(now_us):
+                    viewer.sink.write(self._encoders[viewer.format]([stalled]))
 
     def take_unheard(self) -> Mapping[str, int]:
         """Sessions of which no frame has come since they are watched, and their starts: they may have ended before."""
@@ -268,34 +331,31 @@ class Hub:
     def take_tallies(self) -> list[tuple[str, Tally]]:
         """Deliveries by session since the last call, of sessions of which there were any."""
         taken, self._left = self._left, []
-        for session_id, session in self._sessions.items():
-            if session.tally != _NOTHING:
-                taken.append((session_id, session.tally))
-                session.tally = Tally()
+        taken += [
+            (self._session_at[place].session_id, Tally(*counts)) for place, counts in self._watched.take_tallies()
+        ]
         return taken
 
-    def _offer(self, session: _Session, viewer: Viewer, wire: bytes, now_us: int) -> None:
-        if viewer.pending is not None:
-            viewer.pending = None
-            _skipped(session, viewer)
-        viewer.pending = wire
-        if not viewer.sink.congested(now_us):
-            self._flush(session, viewer)
-
-    def _flush(self, session: _Session, viewer: Viewer) -> None:
-        if viewer.pending is None:
-            return
+    def _flush(self, viewer: Viewer) -> int:
+        """Write what waits; returns how many frames were written."""
+        assert viewer.pending is not None
         if viewer.skipped_untold:
             told = {"type": "skipped", "session_id": viewer.session_id, "count": viewer.skipped_untold}
             viewer.sink.write(self._encoders[viewer.format]([told]))
             viewer.skipped_untold = 0
-        if viewer.sink.write(viewer.pending):
-            viewer.sent += 1
-            session.tally.used += 1
+        written = viewer.sink.write(viewer.pending)
         viewer.pending = None
+        del self._waiting[viewer]
+        self._watched.viewers[viewer.place]["waits"] = False
+        return int(written)
+
+    def _skip(self, session: _Session, viewer: Viewer) -> None:
+        """What waited is replaced, or waits no longer."""
+        viewer.pending = None
+        viewer.skipped += 1
+        viewer.skipped_untold += 1
+        self._watched.sessions[session.place]["slow_client"] += 1
 
 
-def _skipped(session: _Session, viewer: Viewer) -> None:
-    viewer.skipped += 1
-    viewer.skipped_untold += 1
-    session.tally.slow_client += 1
+def _is_indirect(viewer: Viewer) -> bool:
+    return viewer.sink.line == NONE or viewer.format != "binary"

@@ -4,12 +4,12 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from egress.endings import EndReader
-from egress.frame_batches import BatchReader
+from egress.frame_batches import BatchReader, FrameColumns
 from egress.frames import Frame
 from runtime.clock import Clock
 from runtime.kafka import Consumer, KafkaException, Message, Publisher, TopicPartition, consumer
@@ -67,7 +67,7 @@ class Relay:
         metrics: Metrics,
         publisher: Publisher,
         *,
-        deliver: Callable[[list[Frame]], None],
+        deliver: Callable[[FrameColumns | Sequence[Frame]], None],
         ended: Callable[[str], None],
     ) -> None:
         self._settings = settings
@@ -242,19 +242,22 @@ class Relay:
                         self._newest_ms[key.decode(errors="replace")] = message.timestamp()[1]
                 if key in watched:
                     messages.append(message)
+        if not messages:
+            return 0
         batch = self._read(messages)
-        if batch:
-            self._metrics.count("records_in_total", len(batch), topic=AVATAR_FRAMES)
-            while not self._ahead.acquire(timeout=0.1):
-                if self._stop.is_set():
-                    return 0
-            self._loop.call_soon_threadsafe(self._hand_over, batch)
-        return len(batch)
+        self._metrics.count("records_in_total", len(messages), topic=AVATAR_FRAMES)
+        while not self._ahead.acquire(timeout=0.1):
+            if self._stop.is_set():
+                return 0
+        self._loop.call_soon_threadsafe(self._hand_over, batch)
+        return len(messages)
 
-    def _read(self, messages: list[Message]) -> list[Frame]:
+    def _read(self, messages: list[Message]) -> FrameColumns | Sequence[Frame]:
         found = self._reader.read(
             [message.value() for message in messages], [message.timestamp()[1] * 1_000 for message in messages]
         )
+        if isinstance(found, FrameColumns):
+            return found
         batch: list[Frame] = []
         for frame, message in zip(found, messages, strict=True):
             if isinstance(frame, DecodeError):
@@ -270,7 +273,7 @@ class Relay:
             if ended:
                 self._loop.call_soon_threadsafe(self._ended, ended)
 
-    def _hand_over(self, batch: list[Frame]) -> None:
+    def _hand_over(self, batch: FrameColumns | Sequence[Frame]) -> None:
         try:
             self._deliver(batch)
         finally:

@@ -6,6 +6,7 @@ import re
 import secrets
 import socket
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import closing
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -19,7 +20,9 @@ from websockets.typing import Subprotocol
 
 from egress.audience import MESSAGES_BURST, MESSAGES_PER_S, Audience, Violation, parsed
 from egress.events import Events
+from egress.fan_out import FanOut
 from egress.hub import Viewer
+from egress.lines import Lines
 from egress.sink import SocketSink
 from egress.viewer_connection import ViewerConnection
 from egress.wall import WALL_PATH, Wall, WallConnection, picked, presence
@@ -54,7 +57,8 @@ class Egress:
         self._clock = clock
         self._metrics = metrics
         self._tokens = Tokens(settings.token_key)
-        self._audience = Audience(settings, clock, metrics, WIRES)
+        self._lines = Lines()
+        self._audience = Audience(settings, clock, metrics, WIRES, FanOut(self._lines))
         self._connections: dict[Viewer, ServerConnection] = {}
         self._closers: set[asyncio.Task[None]] = set()
         self._walls = 0
@@ -174,40 +178,51 @@ class Egress:
         matched = PATH.fullmatch(path)
         assert matched is not None
         grant.require(matched.group(1), "watch")
-        viewer = Viewer(
-            viewer_id=secrets.token_hex(8),
-            session_id=grant.session_id,
-            format=SUBPROTOCOLS.get(connection.subprotocol or "", "json"),
-            sink=SocketSink(connection),
-            expires_at_us=grant.expires_at_s * 1_000_000,
-            variant=grant.variant,
-            started_at_us=grant.started_at_us,
-        )
-        return self._serve(connection, viewer)
+        return self._serve(connection, grant)
 
     def _admit_wall(self, connection: ServerConnection, grant: Grant) -> Coroutine[Any, Any, None]:
         """What serves a wall; raises TokenError."""
         grant.require(OPERATOR, "observe")
-        shared = WallConnection(
-            wall_id=f"wall-{secrets.token_hex(6)}",
-            format=SUBPROTOCOLS.get(connection.subprotocol or "", "json"),
-            sink=SocketSink(connection),
-            expires_at_us=grant.expires_at_s * 1_000_000,
-            tenant=grant.tenant,
-        )
-        return self._serve_wall(connection, shared)
+        return self._serve_wall(connection, grant)
 
-    async def _serve(self, connection: ServerConnection, viewer: Viewer) -> None:
-        self._audience.interested(viewer.session_id, 1)
+    async def _serve(self, connection: ServerConnection, grant: Grant) -> None:
+        """Send the viewer the frames of its session, until it goes."""
+        self._audience.interested(grant.session_id, 1)
         try:
-            if not await self._reading(connection, viewer.session_id):
+            if not await self._reading(connection, grant.session_id):
                 return
-            self._audience.welcome(viewer)
-            await self._watch(connection, viewer)
+            with self._sink(connection) as sink:
+                viewer = Viewer(
+                    viewer_id=secrets.token_hex(8),
+                    session_id=grant.session_id,
+                    format=SUBPROTOCOLS.get(connection.subprotocol or "", "json"),
+                    sink=sink,
+                    expires_at_us=grant.expires_at_s * 1_000_000,
+                    variant=grant.variant,
+                    started_at_us=grant.started_at_us,
+                )
+                self._audience.welcome(viewer)
+                await self._watch(connection, viewer)
         finally:
-            self._audience.interested(viewer.session_id, -1)
+            self._audience.interested(grant.session_id, -1)
 
-    async def _serve_wall(self, connection: ServerConnection, shared: WallConnection) -> None:
+    def _sink(self, connection: ServerConnection) -> closing[SocketSink]:
+        assert isinstance(connection, ViewerConnection)
+        return closing(SocketSink(connection, self._lines))
+
+    async def _serve_wall(self, connection: ServerConnection, grant: Grant) -> None:
+        """Serve a wall until it goes."""
+        with self._sink(connection) as sink:
+            shared = WallConnection(
+                wall_id=f"wall-{secrets.token_hex(6)}",
+                format=SUBPROTOCOLS.get(connection.subprotocol or "", "json"),
+                sink=sink,
+                expires_at_us=grant.expires_at_s * 1_000_000,
+                tenant=grant.tenant,
+            )
+            await self._show(connection, shared)
+
+    async def _show(self, connection: ServerConnection, shared: WallConnection) -> None:
         """Send the wall the frames of the sessions that it picks, and who is present, until it goes."""
         events: dict[Viewer, Events] = {}
 

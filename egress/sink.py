@@ -4,8 +4,10 @@ import asyncio
 import socket
 from typing import Final
 
-from websockets.asyncio.server import ServerConnection
 from websockets.protocol import State
+
+from egress.lines import SHUT, Lines, send
+from egress.viewer_connection import ViewerConnection
 
 CONGESTED_BYTES: Final = 16_384
 """More than this in the socket's buffer for half a second: the viewer is slow."""
@@ -16,17 +18,16 @@ OVERFLOW_BYTES: Final = 524_288
 
 SEND_BUFFER_BYTES: Final = 65_536
 
-
 _OPEN: Final = State.OPEN
 """An enumeration's members take longer to find than a name."""
 
 
 class SocketSink:
-    """A viewer's socket; bytes go straight to the transport."""
+    """A viewer's socket. Bytes go straight to the kernel while nothing waits in the transport, else through that."""
 
-    __slots__ = ("_behind_since_us", "_is_closing", "_protocol", "_unsent", "_write")
+    __slots__ = ("_behind_since_us", "_descriptor", "_is_closing", "_lines", "_protocol", "_unsent", "_write", "line")
 
-    def __init__(self, connection: ServerConnection) -> None:
+    def __init__(self, connection: ViewerConnection, lines: Lines) -> None:
         self._protocol = connection.protocol
         self._behind_since_us: int | None = None
         transport: asyncio.Transport = connection.transport
@@ -34,11 +35,21 @@ class SocketSink:
         self._unsent, self._is_closing, self._write = (
             transport.get_write_buffer_size, transport.is_closing, transport.write,
         )  # fmt: skip
+        self._lines = lines
+        self.line = lines.take()
         kernel: socket.socket | None = transport.get_extra_info("socket")
+        encrypted = transport.get_extra_info("ssl_object") is not None
+        self._descriptor = SHUT if kernel is None or encrypted else kernel.fileno()
         if kernel is not None and kernel.family in {socket.AF_INET, socket.AF_INET6}:
             # Frames that lie in the kernel's buffers can no longer be replaced by newer ones: keep those small.
             kernel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
             kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, CONGESTED_BYTES)
+        connection.disturbed = self._disturbed
+
+    def close(self) -> None:
+        """The connection is gone, or nothing will be written to it any more."""
+        self._descriptor = SHUT
+        self._lines.give_back(self.line)
 
     def congested(self, now_us: int) -> bool:
         unsent = self._unsent()
@@ -52,5 +63,23 @@ class SocketSink:
     def write(self, wire: bytes) -> bool:
         if self._protocol.state is not _OPEN or self._is_closing():
             return False
-        self._write(wire)
+        if self._descriptor == SHUT or self._unsent():
+            self._write(wire)
+            return True
+        taken = send(self._descriptor, wire, len(wire))
+        if taken == len(wire):
+            self._lines.open(self.line, self._descriptor)
+        else:
+            self.finish(wire[max(taken, 0) :])
         return True
+
+    def finish(self, rest: bytes) -> None:
+        # An error is found by the transport, too, which then ends the connection.
+        self._lines.shut(self.line)
+        self._write(rest)
+
+    def _disturbed(self, lost: bool) -> None:
+        """The connection wrote something itself, is being closed, or is lost."""
+        if lost:
+            self._descriptor = SHUT
+        self._lines.shut(self.line)

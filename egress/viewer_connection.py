@@ -1,10 +1,15 @@
 """A viewer's WebSocket, which takes most of its messages without a task's turn."""
 
 from collections.abc import Callable
+from typing import Final
 
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
+from websockets.protocol import State
+
+_OPEN: Final = State.OPEN
+"""An enumeration's members take longer to find than a name."""
 
 
 class ViewerConnection(ServerConnection):
@@ -16,6 +21,20 @@ class ViewerConnection(ServerConnection):
 
     taking: Callable[[bytes], None] | None = None
     """Is given the payload, UTF-8 or not. It must not raise."""
+
+    disturbed: Callable[[bool], None] | None = None
+    """Is told when something was written that is no message of ours, when the connection is being closed, and (True)
+    when it is lost, before its descriptor is another's."""
+
+    def send_data(self) -> None:
+        super().send_data()
+        if self.disturbed is not None and (self.protocol.state is not _OPEN or self.transport.get_write_buffer_size()):
+            self.disturbed(False)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.disturbed is not None:
+            self.disturbed(True)
+        super().connection_lost(exc)
 
     def process_event(self, event: Request | Response | Frame) -> None:
         if self.taking is not None and isinstance(event, Frame) and event.opcode is Opcode.TEXT and event.fin:

@@ -3,6 +3,7 @@ from hypothesis import strategies as st
 
 from egress.frames import DecodedFrame
 from egress.hub import STALLED_US, Hub, Viewer, Wires
+from egress.watched import NONE
 from schemas.close_codes import CloseCode
 from tests.support.frames import avatar_frame
 
@@ -11,6 +12,8 @@ NEVER = 1 << 62
 
 class FakeSink:
     """Takes writes while it is open."""
+
+    line = NONE
 
     def __init__(self):
         self.closed = False
@@ -142,13 +145,13 @@ def test_silence_is_said_once_until_frames_come_again():
 
 
 def test_expired_viewers_are_handed_over():
-    sink = FakeSink()
-    hub, viewers, _ = hub_with(sink)
-    viewers[0].expires_at_us = 500
+    hub, _, _ = hub_with(FakeSink())
+    brief = Viewer("brief", "s", "json", FakeSink(), 500)
+    hub.join(brief, 0)
     closed = []
     for now in (499, 500):
         hub.sweep(now, lambda *close: closed.append(close))
-    assert closed == [(viewers[0], CloseCode.BAD_TOKEN, "the token has expired")]
+    assert closed == [(brief, CloseCode.BAD_TOKEN, "the token has expired")]
 
 
 def test_viewers_are_told_of_the_end_once_the_last_frames_are_through():

@@ -15,7 +15,7 @@ from numba.extending import overload
 
 from egress.frame_batches import FrameColumns
 from egress.frames import HEAD, RELAYED
-from egress.lines import DONT_WAIT_NO_SIGNAL, SHUT, Lines, send
+from egress.lines import FLAGS, SHUT, Lines, send
 from egress.packed import FRAME_BYTES
 from egress.watched import NONE, REMEMBERED_FRAMES, Watched
 from runtime.compiled import CodeCache
@@ -49,7 +49,7 @@ def _compiled_send(descriptor: Any, data: Any, count: Any) -> Any:
     del descriptor, data, count
 
     def compiled(descriptor: Any, data: Any, count: Any) -> Any:
-        return _send(descriptor, data, count, DONT_WAIT_NO_SIGNAL)
+        return _send(descriptor, data, count, FLAGS)
 
     return compiled
 

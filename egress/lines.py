@@ -5,6 +5,7 @@ nothing after a close frame. Who has the connection keeps its line open or shut 
 """
 
 import ctypes
+import socket
 from typing import Final
 
 import numpy as np
@@ -12,8 +13,8 @@ import numpy.typing as npt
 
 SHUT: Final = -1
 FIRST_ROOM: Final = 64
-DONT_WAIT_NO_SIGNAL: Final = 0x4040
-"""``MSG_DONTWAIT | MSG_NOSIGNAL``, on Linux."""
+FLAGS: Final = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
+"""Of sends; where the system has no MSG_NOSIGNAL, Python ignores the signal."""
 
 _libc: Final = ctypes.PyDLL(None)
 """Keeps the interpreter: to give it up and have it back costs more than a send that does not wait."""
@@ -23,7 +24,7 @@ _libc.send.restype = ctypes.c_ssize_t
 
 def send(descriptor: int, data: bytes | int, count: int) -> int:
     """``send(2)`` of the first ``count`` bytes of ``data``, or at that address: how many the socket took; -1: none."""
-    return int(_libc.send(descriptor, data, count, DONT_WAIT_NO_SIGNAL))
+    return int(_libc.send(descriptor, data, count, FLAGS))
 
 
 class Lines:

@@ -25,9 +25,20 @@ _OPEN: Final = State.OPEN
 class SocketSink:
     """A viewer's socket. Bytes go straight to the kernel while nothing waits in the transport, else through that."""
 
-    __slots__ = ("_behind_since_us", "_descriptor", "_is_closing", "_lines", "_protocol", "_unsent", "_write", "line")
+    __slots__ = (
+        "_behind_since_us",
+        "_connection",
+        "_descriptor",
+        "_is_closing",
+        "_lines",
+        "_protocol",
+        "_unsent",
+        "_write",
+        "line",
+    )
 
     def __init__(self, connection: ViewerConnection, lines: Lines) -> None:
+        self._connection = connection
         self._protocol = connection.protocol
         self._behind_since_us: int | None = None
         transport: asyncio.Transport = connection.transport
@@ -48,6 +59,7 @@ class SocketSink:
 
     def close(self) -> None:
         """The connection is gone, or nothing will be written to it any more."""
+        self._connection.disturbed = None
         self._descriptor = SHUT
         self._lines.give_back(self.line)
 

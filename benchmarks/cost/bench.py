@@ -46,7 +46,7 @@ FRAMES_A_SECOND: Final = 30
 class Plan:
     """What is measured: sizes of the loads of each kind, seconds of each."""
 
-    features: tuple[int, ...] = (90, 120, 150)
+    features: tuple[int, ...] = (20, 50, 100, 200)
     media: tuple[int, ...] = (1, 2)
     seconds: float = 12.0
 
@@ -84,8 +84,16 @@ class Results:
         The more there is to do the more is done at once, so that a session costs less among many; plans are for many.
         """
         load = self._largest(kind)
-        more = {role: load.cores[role] - idle for role, idle in self.idle_cores.items()}
+        more = self.above_idle(load)
         return {role: cores / load.sessions if cores >= LEAST_CORES else 0.0 for role, cores in more.items()}
+
+    def above_idle(self, load: Load) -> Mapping[str, float]:
+        """What a load took, by role, besides what is taken without one."""
+        return {role: max(0.0, load.cores[role] - idle) for role, idle in self.idle_cores.items()}
+
+    def of(self, kind: Kind) -> list[Load]:
+        """The loads of a kind, the smallest first."""
+        return sorted((load for load in self.loads if load.kind == kind), key=lambda load: load.sessions)
 
     def bytes_of(self, kind: Kind) -> Mapping[str, float]:
         """Bytes of one session and second by topic, of the largest load."""
@@ -93,7 +101,7 @@ class Results:
         return {topic: size / load.sessions for topic, size in load.topic_bytes.items()}
 
     def _largest(self, kind: Kind) -> Load:
-        return max((load for load in self.loads if load.kind == kind), key=lambda load: load.sessions)
+        return self.of(kind)[-1]
 
     def errors(self) -> list[float]:
         """How far the prediction of each load is off, relative to what was measured."""
@@ -101,10 +109,14 @@ class Results:
 
     def keys(self) -> Mapping[str, Any]:
         """The JSON object."""
-        kinds: list[Kind] = [kind for kind in ("features", "media") if any(load.kind == kind for load in self.loads)]
+        kinds: list[Kind] = [kind for kind in ("features", "media") if self.of(kind)]
         return {
             "idle_cores": dict(self.idle_cores),
             "cpu_s_a_session_second": {kind: dict(self.cost(kind)) for kind in kinds},
+            "above_idle": {
+                kind: [{"sessions": load.sessions, "cores": dict(self.above_idle(load))} for load in self.of(kind)]
+                for kind in kinds
+            },
             "bytes_a_session_second": {kind: dict(self.bytes_of(kind)) for kind in kinds},
             "loads": [asdict(load) for load in self.loads],
             "predicted_cores": list(self.predicted),
@@ -121,7 +133,10 @@ def measure(
     models.pull(settings)
     played = sample.prepare(settings, progress)
     with scratch(settings) as folder:
-        deployment = Deployment(settings.model_copy(update={"data_dir": folder, **UNLIMITED}), environ, port=0)
+        # In a large service partitions are full, and each process reads several: few sessions in many partitions cost
+        # more than they will there.
+        own = settings.model_copy(update={"data_dir": folder, "partitions": 1, **UNLIMITED})
+        deployment = Deployment(own, environ, port=0)
         deployment.start(progress)
         try:
             time.sleep(SETTLE_S)

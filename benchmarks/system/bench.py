@@ -35,6 +35,7 @@ from benchmarks.processes import (
 )
 from benchmarks.system import accounts
 from benchmarks.system.people import DEVICE_US
+from cli.planning.figures import Figures, read_figures
 from runtime.settings import Settings
 
 SESSIONS: Final = 300
@@ -46,6 +47,7 @@ SETTLE_S: Final = 10.0
 """Watched after the surge."""
 WINDOW_S: Final = 0.5
 ROLES: Final = ("ingest", "fusion", "egress")
+PLANNED: Final = (*ROLES, "kafka")
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ class Results:
     """Pictures that clients did not send, as the edge asked for fewer or took nothing."""
     cpu_share: Mapping[str, float]
     """Of one core, over the measured seconds."""
+    planned_cores: float
+    """What `affectstream plan` expects the roles and Kafka to take together."""
     behind_ms: float
     """How late the clients sent, at the 99th percentile."""
     surge: Surge | None
@@ -108,6 +112,11 @@ class Results:
         """Of the slower modality."""
         return max(span.p95 for span in self.latency.values())
 
+    @property
+    def used_cores(self) -> float:
+        """What the roles and Kafka took together."""
+        return sum(self.cpu_share[name] for name in PLANNED)
+
     def keys(self) -> Mapping[str, Any]:
         """The JSON object."""
         surge = self.surge
@@ -117,6 +126,7 @@ class Results:
             "lost": self.missing + len(self.mistakes),
             "shed": None if surge is None else sum(surge.refused.values()) + self.dropped.get("ingest face shed", 0),
             "recovery_s": None if surge is None else surge.recovery_s,
+            "used_cores": round(self.used_cores, 3),
             **{name: value for name, value in asdict(self).items() if name not in {"sessions", "at"}},
             "at": self.at.isoformat(timespec="minutes"),
         }
@@ -188,6 +198,7 @@ def _run(settings: Settings, folder: Path, plan: Plan, progress: Progress) -> Re
         dropped=accounts.dropped(log),
         skipped=sum(came.sent("skipped") for came in everybody),
         cpu_share=cpu_share,
+        planned_cores=round(planned_cores(read_figures(), plan.sessions), 3),
         behind_ms=base.facts["behind_ms"],
         surge=None if surge is None else surge.told(base, everybody[1]),
         partitions=plan.partitions,
@@ -297,6 +308,12 @@ def recovery_s(rows: npt.NDArray[np.void], since_s: float) -> float | None:
     return None if bad >= last - 2 else (bad + 1) * WINDOW_S
 
 
+def planned_cores(figures: Figures, sessions: int) -> float:
+    """What the figures of `affectstream plan` say that roles and Kafka take with so many sessions, idling included."""
+    cost = figures.cost["features"]
+    return sum(cost.idle.get(role, 0.0) + cost.used(role, sessions) for role in PLANNED)
+
+
 def _people(server: str, count: int, out: Path) -> Program:
     command = (sys.executable, "-m", "benchmarks.system.people", server, str(count), str(out))
     return Program(command, environment(), ROOT)
@@ -328,9 +345,11 @@ def show(results: Results, console: Console) -> None:
         table.add_row(f"while {surge.wanted} more came", f"{of.p50:.1f}", f"{of.p95:.1f}", f"{of.p99:.1f}", "")
     console.print(table)
     shares = ", ".join(f"{name} {share:.0%}" for name, share in results.cpu_share.items())
+    used, planned = results.used_cores, results.planned_cores
     told = [
         f"each sends {FACE_HZ} faces and {HOP_HZ} hops of speech a second; a device takes {DEVICE_US / 1e3:g} ms of it",
         f"{results.frames:,} frames came, {results.missing:,} missing; of a core: {shares}",
+        f"without the clients {used:.2f} cores; planned: {planned:.2f} ({planned / used - 1:+.0%})",
         f"the clients were {results.behind_ms:.1f} ms behind (p99); partitions of each topic: {results.partitions}",
         f"ledger: {'exact at every hop' if not results.mistakes else '; '.join(results.mistakes)}",
         f"dropped: {', '.join(f'{name} {count:,}' for name, count in results.dropped.items()) or 'nothing'}",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -23,11 +24,36 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class Load(_Strict):
+    """So many sessions, and what they took of the cores, by role and of Kafka, above what idles."""
+
+    sessions: int = Field(gt=0)
+    cores: Mapping[str, float]
+
+
 class Cost(_Strict):
-    """CPU-seconds a session and second, by role and of Kafka."""
+    """What sessions take, by role and of Kafka."""
 
     source: str
     cores: Mapping[str, float]
+    """CPU-seconds a second of one session among many."""
+    loads: list[Load] = []
+    """Of growing size, one process of each role: among few a session costs more."""
+    idle: Mapping[str, float] = {}
+    """Cores that are taken without a session."""
+
+    def used(self, role: str, sessions: float) -> float:
+        """Cores that so many sessions take, above what idles.
+
+        Between the loads that were measured it goes straight, beyond the largest in proportion: there processes are
+        full, or larger batches cost a session no more.
+        """
+        among_many = self.cores[role]
+        if not self.loads or among_many == 0 or sessions >= self.loads[-1].sessions:
+            return among_many * sessions
+        sizes = [0, *(load.sessions for load in self.loads)]
+        cores = [0.0, *(load.cores.get(role, 0.0) for load in self.loads)]
+        return float(np.interp(sessions, sizes, cores))
 
 
 class Volume(_Strict):
@@ -70,7 +96,14 @@ def renewed(figures: Figures, measured: Mapping[str, Any]) -> Figures:
     """The figures with costs and volumes from the JSON of ``affectstream bench cost``."""
     source = f"affectstream bench cost, {measured['machine']}, {str(measured['at'])[:10]}"
     costs = {
-        kind: Cost(source=source, cores={role: round(value, 6) for role, value in cores.items()})
+        kind: Cost(
+            source=source,
+            cores=_rounded(cores),
+            loads=[
+                Load(sessions=load["sessions"], cores=_rounded(load["cores"])) for load in measured["above_idle"][kind]
+            ],
+            idle=_rounded(measured["idle_cores"]),
+        )
         for kind, cores in measured["cpu_s_a_session_second"].items()
     }
     volumes = {
@@ -78,6 +111,10 @@ def renewed(figures: Figures, measured: Mapping[str, Any]) -> Figures:
         for kind, sizes in measured["bytes_a_session_second"].items()
     }
     return figures.model_copy(update={"cost": {**figures.cost, **costs}, "volume": {**figures.volume, **volumes}})
+
+
+def _rounded(cores: Mapping[str, float]) -> dict[str, float]:
+    return {role: round(value, 6) for role, value in cores.items()}
 
 
 def write_figures(figures: Figures, path: Path) -> None:

@@ -80,7 +80,12 @@ class Plan:
 
 def predicted_cores(figures: Figures, sessions: Mapping[Kind, float]) -> float:
     """Cores that so many sessions of each kind use, all roles and Kafka together, above what idles."""
-    return sum(count * sum(figures.cost[kind].cores.values()) for kind, count in sessions.items())
+    return sum(
+        cost.used(role, sessions[kind])
+        for kind, cost in figures.cost.items()
+        if kind in sessions
+        for role in cost.cores
+    )
 
 
 def make_plan(figures: Figures, demand: Demand) -> Plan:
@@ -102,7 +107,7 @@ def make_plan(figures: Figures, demand: Demand) -> Plan:
 
 def _cores(figures: Figures, demand: Demand, role: str) -> float:
     """Egress works for viewers, everything else for sessions."""
-    total = sum(demand.of(kind) * cost.cores[role] for kind, cost in figures.cost.items())
+    total = sum(cost.used(role, demand.of(kind)) for kind, cost in figures.cost.items())
     return total * demand.viewers if role == "egress" else total
 
 
@@ -132,7 +137,7 @@ def _kafka(figures: Figures, demand: Demand, processes: int) -> KafkaPlan:
         if (size := flow[spec.name])
     )
     disk = kept * copies * figures.limit("disk_headroom")
-    cores = sum(demand.of(kind) * cost.cores["kafka"] for kind, cost in figures.cost.items())
+    cores = sum(cost.used("kafka", demand.of(kind)) for kind, cost in figures.cost.items())
     wanted = max(PARTITIONS_STEP, processes * figures.limit("partitions_a_replica"))
     cells = math.ceil(wanted * len(topic_specs()) * copies / figures.limit("partitions_a_cluster"))
     partitions = math.ceil(wanted / cells / PARTITIONS_STEP) * PARTITIONS_STEP

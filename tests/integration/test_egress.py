@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket as sockets
 import time
+from itertools import count
 from typing import Any
 
 import cbor2
@@ -11,6 +12,7 @@ import orjson
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from runtime.clock import SystemClock
 from runtime.kafka import Publisher
@@ -49,6 +51,15 @@ async def welcomed(socket: ClientConnection) -> dict[str, Any]:
     message = await receive(socket)
     assert message["type"] == "welcome"
     return message
+
+
+async def packed(socket: ClientConnection) -> dict[str, Any]:
+    """The next message of a viewer that takes frames in binary; of a frame its number."""
+    async with asyncio.timeout(10):
+        data = await socket.recv()
+    if isinstance(data, str):
+        return dict(orjson.loads(data))
+    return {"type": "avatar_frame", "sequence": int.from_bytes(data[4:8], "little"), "session_id": data[192:].decode()}
 
 
 async def frames(socket: ClientConnection, count: int) -> list[dict[str, Any]]:
@@ -170,6 +181,72 @@ async def test_a_slow_viewer_skips_and_is_told_while_others_go_on(settings: Sett
             assert len(seen) + told == total
         entries = ledger.until(lambda found: sum(entry.count for entry in found) == 2 * total)
         assert sum(entry.count for entry in entries if entry.outcome == "slow_client") == told
+
+
+async def test_a_slow_viewer_of_many_binary_ones_skips_whole_frames(settings: Settings) -> None:
+    publisher = FramePublisher(settings, CLOCK)
+    total, others = 6_000, 6
+    binary = [Subprotocol("affectstream.binary")]
+    with egress(settings) as running, log_of(settings, LEDGER, LedgerEntry) as ledger:
+        narrow = sockets.socket()
+        narrow.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4_096)
+        narrow.connect((running.host, running.port))
+        async with contextlib.AsyncExitStack() as stack:
+            slow = await stack.enter_async_context(viewer(running, "s1", sock=narrow, max_queue=1, subprotocols=binary))
+            quick = [await stack.enter_async_context(viewer(running, "s1", subprotocols=binary)) for _ in range(others)]
+            for one in (slow, *quick):
+                await welcomed(one)
+            for first in range(0, total, 100):
+                burst = range(first, first + 100)
+                await asyncio.to_thread(publisher.publish, "s1", *burst)
+                # Control frames go between messages, whoever writes them.
+                pongs = [await one.ping() for one in quick]
+                for one in quick:
+                    assert [(await packed(one))["sequence"] for _ in burst] == list(burst)
+                for pong in pongs:
+                    await asyncio.wait_for(pong, 10)
+            seen, told = [], 0
+            while not seen or seen[-1] < total - 1:
+                message = await packed(slow)
+                if message["type"] == "avatar_frame":
+                    assert message["session_id"] == "s1"
+                    seen.append(message["sequence"])
+                else:
+                    told += message["count"]
+            assert seen == sorted(set(seen))
+            assert told > 0
+            assert len(seen) + told == total
+        entries = ledger.until(lambda found: sum(entry.count for entry in found) == (1 + others) * total)
+        assert sum(entry.count for entry in entries if entry.outcome == "slow_client") == told
+
+
+async def test_nothing_comes_behind_a_close(settings: Settings) -> None:
+    publisher = FramePublisher(settings, CLOCK)
+    binary = [Subprotocol("affectstream.binary")]
+    with egress(settings) as running, log_of(settings, LEDGER, LedgerEntry) as ledger:
+        seen: list[int] = []
+        async with (
+            viewer(running, "s1", subprotocols=binary) as staying,
+            viewer(running, "s1", token=token(running.role.settings, "s1", ttl_s=2), subprotocols=binary) as leaving,
+        ):
+
+            async def follow() -> None:
+                for sequence in count():
+                    await asyncio.to_thread(publisher.publish, "s1", sequence)
+                    assert (await packed(staying))["sequence"] == sequence
+                    assert (await packed(leaving))["sequence"] == sequence
+                    seen.append(sequence)
+
+            for one in (staying, leaving):
+                await welcomed(one)
+            with pytest.raises(ConnectionClosed) as closed:
+                await follow()
+            # The client would have said 1002 (protocol error) if a frame had come behind the close.
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == CloseCode.BAD_TOKEN
+        entries = ledger.until(lambda found: sum(entry.count for entry in found) >= 2 * len(seen) + 1)
+        used = sum(entry.count for entry in entries if entry.outcome == "used")
+        assert used in {2 * len(seen) + 1, 2 * len(seen) + 2}
 
 
 async def test_silence_is_said_once(settings: Settings) -> None:

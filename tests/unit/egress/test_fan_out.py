@@ -4,7 +4,6 @@ import socket
 from contextlib import ExitStack
 
 import numba
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -297,14 +296,3 @@ def test_what_production_calls_is_what_was_compiled_ahead(street):
     hub.deliver_all(some(("session-0", 1)), lambda: FUSED_US)
     hub.deliver(some(("session-0", 2)).frame(0), FUSED_US)
     assert [len(kernel.signatures) for kernel in (fan_out._fan_out, fan_out._spread)] == before == [1, 1]
-
-
-def test_lines_are_used_again_and_grow():
-    lines = Lines()
-    taken = [lines.take() for _ in range(100)]
-    assert sorted(taken) == list(range(100))
-    lines.open(taken[99], 7)
-    assert np.flatnonzero(lines.descriptors != SHUT).tolist() == [taken[99]]
-    lines.give_back(taken[99])
-    assert (lines.descriptors == SHUT).all()
-    assert lines.take() == taken[99]

@@ -21,6 +21,13 @@ def test_a_session_costs_what_it_does_among_many():
     assert found.bytes_of("features") == {"signals": 100.0}
 
 
+def test_loads_are_told_by_size_above_what_idles():
+    found = results(load("features", 100, edge=0.41, kafka=0.3), load("features", 20, edge=0.21, kafka=0.05), predicted=[1, 1])
+    told = found.keys()["above_idle"]["features"]
+    assert [one["sessions"] for one in told] == [20, 100]
+    assert told[0]["cores"] == pytest.approx({"edge": 0.2, "kafka": 0.0})
+
+
 def test_kinds_are_apart_and_nothing_costs_less_than_nothing():
     found = results(load("features", 50, edge=0.2, kafka=0.2), load("media", 2, edge=0.21, kafka=0.09))
     assert found.cost("media") == pytest.approx({"edge": 0.1, "kafka": 0.0})

@@ -7,14 +7,16 @@ import pytest
 from rich.console import Console
 
 from benchmarks.latency.stations import Percentiles
-from benchmarks.system.bench import Results, Surge, latencies_ms, recovery_s, show
+from benchmarks.system.bench import Results, Surge, latencies_ms, planned_cores, recovery_s, show
 from benchmarks.system.people import FRAME_TYPE
+from cli.planning.figures import Cost, Load, read_figures
 
 SPAN = Percentiles(40.0, 60.0, 80.0)
 SURGE = Surge(600, 250, {"unavailable": 350}, Percentiles(200.0, 900.0, 1_500.0), 2.5, 3)
 RESULTS = Results(
     300, 20.0, {"face": SPAN, "speech": Percentiles(45.0, 70.0, 90.0)}, 180_000, 0, (), {"ingest face shed": 1_000}, 50,
-    {"ingest": 0.7, "clients": 0.4}, 2.0, SURGE, 1, "a machine", datetime(2026, 1, 1, tzinfo=UTC),
+    {"ingest": 0.7, "fusion": 0.2, "egress": 0.1, "kafka": 0.25, "clients": 0.4}, 1.0, 2.0, SURGE, 1, "a machine",
+    datetime(2026, 1, 1, tzinfo=UTC),
 )  # fmt: skip
 
 
@@ -37,6 +39,18 @@ def test_every_key_of_the_design_is_there():
     assert keys["cpu_share"]["clients"] == 0.4
 
 
+def test_the_plan_expects_what_the_roles_and_kafka_take_idling_included():
+    cost = Cost(
+        source="test",
+        cores={"ingest": 0.004, "fusion": 0.001, "egress": 0.001, "kafka": 0.002, "analytics": 1.0},
+        loads=[Load(sessions=50, cores={"ingest": 0.2, "fusion": 0.05, "egress": 0.05, "kafka": 0.2})],
+        idle={"ingest": 0.01, "analytics": 0.5},
+    )
+    figures = read_figures().model_copy(update={"cost": {"features": cost}})
+    assert planned_cores(figures, 100) == pytest.approx(0.81)
+    assert planned_cores(figures, 25) == pytest.approx(0.26)
+
+
 def test_the_table_says_it_to_people():
     out = io.StringIO()
     show(RESULTS, Console(file=out, width=160))
@@ -44,6 +58,7 @@ def test_the_table_says_it_to_people():
     assert "exact at every hop" in said
     assert "250 admitted, refused: 350 unavailable" in said
     assert "clients 40%" in said
+    assert "without the clients 1.25 cores; planned: 1.00 (-20%)" in said
 
 
 def test_latency_counts_from_the_sample_that_counted():

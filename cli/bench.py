@@ -431,7 +431,7 @@ def _known(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
 
 @app.command()
 def cost(
-    features: Annotated[str, typer.Option(help="Sizes of the loads of on-device sessions.")] = "20,50,100,200",
+    features: Annotated[str, typer.Option(help="Sizes of the loads of on-device sessions.")] = "20,50,100,200,300",
     media: Annotated[str, typer.Option(help="Sizes of the loads of sessions with camera and microphone.")] = "1,2",
     seconds: Annotated[float, typer.Option(help="Of each load.", min=3)] = 12.0,
     save: Annotated[

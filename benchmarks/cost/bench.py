@@ -46,7 +46,7 @@ FRAMES_A_SECOND: Final = 30
 class Plan:
     """What is measured: sizes of the loads of each kind, seconds of each."""
 
-    features: tuple[int, ...] = (20, 50, 100, 200)
+    features: tuple[int, ...] = (20, 50, 100, 200, 300)
     media: tuple[int, ...] = (1, 2)
     seconds: float = 12.0
 

@@ -22,7 +22,8 @@ def test_a_session_costs_what_it_does_among_many():
 
 
 def test_loads_are_told_by_size_above_what_idles():
-    found = results(load("features", 100, edge=0.41, kafka=0.3), load("features", 20, edge=0.21, kafka=0.05), predicted=[1, 1])
+    loads = load("features", 100, edge=0.41, kafka=0.3), load("features", 20, edge=0.21, kafka=0.05)
+    found = results(*loads, predicted=[1, 1])
     told = found.keys()["above_idle"]["features"]
     assert [one["sessions"] for one in told] == [20, 100]
     assert told[0]["cores"] == pytest.approx({"edge": 0.2, "kafka": 0.0})

@@ -195,6 +195,7 @@ try {
         if (wish.folder) {
           await page.screenshot({
             path: join(wish.folder, `${name}.png`),
+            animations: "disabled", // bars that are on their way to nothing look as if they stayed
             fullPage: !/^(consent|wall)/.test(state),
           });
         }

@@ -5,7 +5,7 @@ import contextlib
 import math
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import orjson
 
@@ -24,9 +24,6 @@ from runtime.settings import Settings
 from schemas.close_codes import CloseCode
 from schemas.codec import Codec
 from schemas.vocabulary import EMOTIONS, Outcome, Stage
-
-if TYPE_CHECKING:
-    from egress.fan_out import FanOut
 
 MODALITY: Final = "avatar"
 """The ledger's word for what egress deals in: one frame to one viewer."""
@@ -54,9 +51,7 @@ class Violation(Exception):  # noqa: N818 - it ends the connection, by intent
 class Audience:
     """Viewers on one side, the relay on the other. Used in the event loop's thread only."""
 
-    def __init__(
-        self, settings: Settings, clock: Clock, metrics: Metrics, wires: Wires, fan_out: "FanOut | None" = None
-    ) -> None:
+    def __init__(self, settings: Settings, clock: Clock, metrics: Metrics, wires: Wires) -> None:
         self._clock = clock
         self._metrics = metrics
         self._encoders = wires.encoders
@@ -72,7 +67,7 @@ class Audience:
         self._unwritten: deque[tuple[str, Tally]] = deque()
         """What the ledger has still to be told."""
         self._share = LEDGER_AT_LEAST
-        self.hub = Hub(wires, fan_out)
+        self.hub = Hub(wires)
         self.relay = Relay(settings, clock, metrics, self._publisher, deliver=self._deliver, ended=self.hub.end)
 
     def interested(self, session_id: str, change: int) -> None:

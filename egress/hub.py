@@ -129,11 +129,10 @@ class _Session:
 class Hub:
     """The viewers of one egress process. Used in the event loop's thread only."""
 
-    def __init__(self, wires: Wires, fan_out: "FanOut | None" = None) -> None:
-        """Batches of frames go through ``fan_out`` to viewers that have a line and take binary messages."""
+    def __init__(self, wires: Wires) -> None:
         self._encoders = wires.encoders
         self._packers = wires.packers
-        self._fan_out = fan_out
+        self._fan_out: FanOut | None = None
         self._watched = Watched()
         self._sessions: dict[str, _Session] = {}
         self._direct: dict[str, int] = {}
@@ -147,6 +146,17 @@ class Hub:
         """What was counted of sessions that nobody watches any more."""
         self._unheard: dict[str, int] = {}
         self.count = 0
+
+    @property
+    def compiled(self) -> bool:
+        """Whether compiled code sends frames."""
+        return self._fan_out is not None
+
+    def send_by(self, fan_out: "FanOut") -> None:
+        """From now on frames go through ``fan_out`` to viewers that have a line and take binary messages."""
+        self._fan_out = fan_out
+        for session in self._sessions.values():
+            self._choose_way(session)
 
     def join(self, viewer: Viewer, now_us: int) -> None:
         """Send the viewer every frame of its session from now on."""

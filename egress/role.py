@@ -6,7 +6,6 @@ import socket
 
 import uvloop
 
-from egress.fan_out import compile_all
 from egress.server import Egress
 from runtime.errors import BrokerError, SettingsError
 from runtime.garbage import collect_rarely
@@ -22,7 +21,6 @@ def run(role: Role) -> None:
     Raises SettingsError if the port is taken, BrokerError or DeliveryFailed if Kafka fails for good.
     """
     with listen(role.settings.host, role.settings.port) as listener:
-        compile_all()
         collect_rarely()
         uvloop.run(serve(role, listener))
 

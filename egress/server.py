@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import closing
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import orjson
@@ -20,7 +20,6 @@ from websockets.typing import Subprotocol
 
 from egress.audience import MESSAGES_BURST, MESSAGES_PER_S, Audience, Violation, parsed
 from egress.events import Events
-from egress.fan_out import FanOut
 from egress.hub import Viewer
 from egress.lines import Lines
 from egress.sink import SocketSink
@@ -38,6 +37,9 @@ from runtime.tls import HANDSHAKE_S, server_context
 from runtime.tokens import BEARER_PROTOCOL, OPERATOR, Grant, Tokens, bearer
 from schemas.close_codes import CloseCode
 
+if TYPE_CHECKING:
+    from egress.fan_out import FanOut
+
 log = logging.getLogger(__name__)
 
 PATH: Final = re.compile(r"/v1/sessions/([A-Za-z0-9_-]{1,128})/avatar")
@@ -45,6 +47,9 @@ ENDPOINTS: Final = ("/v1/sessions/{session_id}/avatar", WALL_PATH)
 """Every path that takes a connection."""
 
 MAX_VIEWERS: Final = 20_000
+COMPILED_FROM: Final = 64
+"""So many viewers are sent frames by compiled code. Few are not worth the 120 MiB of memory that the compiler takes."""
+
 MAX_MESSAGE_BYTES: Final = 4_096
 PRESENCE_S: Final = 1.0
 
@@ -58,9 +63,10 @@ class Egress:
         self._metrics = metrics
         self._tokens = Tokens(settings.token_key)
         self._lines = Lines()
-        self._audience = Audience(settings, clock, metrics, WIRES, FanOut(self._lines))
+        self._audience = Audience(settings, clock, metrics, WIRES)
         self._connections: dict[Viewer, ServerConnection] = {}
         self._closers: set[asyncio.Task[None]] = set()
+        self._compiling: asyncio.Task[None] | None = None
         self._walls = 0
         self._proxies = parse_networks(settings.trusted_proxies)
         self._by_address = KeyedBuckets(settings.requests_per_s)
@@ -96,6 +102,8 @@ class Egress:
 
     async def close(self) -> None:
         """Stop reading and write what is left of the ledger."""
+        if self._compiling is not None:
+            await self._compiling
         await self._audience.close()
 
     # Connections.
@@ -104,7 +112,7 @@ class Egress:
         path = urlsplit(request.path).path
         if path == "/healthz":
             status = HTTPStatus.OK if self.ready else HTTPStatus.SERVICE_UNAVAILABLE
-            body = {"ready": self.ready, "viewers": self._audience.hub.count}
+            body = {"ready": self.ready, "viewers": self._audience.hub.count, "compiled": self._audience.hub.compiled}
             response = connection.respond(status, orjson.dumps(body).decode())
             del response.headers["Content-Type"]
             response.headers["Content-Type"] = "application/json"
@@ -322,7 +330,19 @@ class Egress:
     def _join(self, connection: ServerConnection, viewer: Viewer) -> Events:
         """Send the viewer frames from now on; returns what its events are written with."""
         self._connections[viewer] = connection
-        return self._audience.join(viewer)
+        events = self._audience.join(viewer)
+        if self._compiling is None and self._audience.hub.count >= COMPILED_FROM:
+            self._compiling = asyncio.create_task(self._compile())
+        return events
+
+    async def _compile(self) -> None:
+        """Have frames sent by compiled code; where that cannot be had, it is said, and all goes on without."""
+        try:
+            fan_out = await asyncio.to_thread(_compiled, self._lines)
+        except Exception:
+            log.exception("frames are sent without compiled code")
+        else:
+            self._audience.hub.send_by(fan_out)
 
     def _leave(self, viewer: Viewer, events: Events) -> None:
         self._audience.leave(viewer, events)
@@ -337,6 +357,13 @@ class Egress:
         closer = asyncio.ensure_future(closing)
         self._closers.add(closer)
         closer.add_done_callback(self._closers.discard)
+
+
+def _compiled(lines: Lines) -> "FanOut":
+    from egress.fan_out import FanOut, compile_all  # noqa: PLC0415 - see COMPILED_FROM
+
+    compile_all()
+    return FanOut(lines)
 
 
 def _select_subprotocol(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:

@@ -8,12 +8,14 @@ from itertools import count
 from typing import Any
 
 import cbor2
+import httpx
 import orjson
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from egress import server
 from runtime.clock import SystemClock
 from runtime.kafka import Publisher
 from runtime.settings import Settings
@@ -183,6 +185,22 @@ async def test_a_slow_viewer_skips_and_is_told_while_others_go_on(settings: Sett
         assert sum(entry.count for entry in entries if entry.outcome == "slow_client") == told
 
 
+@pytest.fixture
+def compiled_from_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "COMPILED_FROM", 1)
+
+
+async def compiled(running: Running) -> None:
+    """Return once frames are sent by compiled code."""
+
+    async def is_compiled() -> bool:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return bool((await client.get(f"{running.url}/healthz")).json()["compiled"])
+
+    await eventually_async(is_compiled, what="egress compiled", deadline_s=30)
+
+
+@pytest.mark.usefixtures("compiled_from_one")
 async def test_a_slow_viewer_of_many_binary_ones_skips_whole_frames(settings: Settings) -> None:
     publisher = FramePublisher(settings, CLOCK)
     total, others = 6_000, 6
@@ -196,6 +214,7 @@ async def test_a_slow_viewer_of_many_binary_ones_skips_whole_frames(settings: Se
             quick = [await stack.enter_async_context(viewer(running, "s1", subprotocols=binary)) for _ in range(others)]
             for one in (slow, *quick):
                 await welcomed(one)
+            await compiled(running)
             for first in range(0, total, 100):
                 burst = range(first, first + 100)
                 await asyncio.to_thread(publisher.publish, "s1", *burst)
@@ -220,6 +239,7 @@ async def test_a_slow_viewer_of_many_binary_ones_skips_whole_frames(settings: Se
         assert sum(entry.count for entry in entries if entry.outcome == "slow_client") == told
 
 
+@pytest.mark.usefixtures("compiled_from_one")
 async def test_nothing_comes_behind_a_close(settings: Settings) -> None:
     publisher = FramePublisher(settings, CLOCK)
     binary = [Subprotocol("affectstream.binary")]
@@ -227,7 +247,7 @@ async def test_nothing_comes_behind_a_close(settings: Settings) -> None:
         seen: list[int] = []
         async with (
             viewer(running, "s1", subprotocols=binary) as staying,
-            viewer(running, "s1", token=token(running.role.settings, "s1", ttl_s=2), subprotocols=binary) as leaving,
+            viewer(running, "s1", token=token(running.role.settings, "s1", ttl_s=5), subprotocols=binary) as leaving,
         ):
 
             async def follow() -> None:
@@ -239,6 +259,7 @@ async def test_nothing_comes_behind_a_close(settings: Settings) -> None:
 
             for one in (staying, leaving):
                 await welcomed(one)
+            await compiled(running)
             with pytest.raises(ConnectionClosed) as closed:
                 await follow()
             # The client would have said 1002 (protocol error) if a frame had come behind the close.
@@ -247,6 +268,23 @@ async def test_nothing_comes_behind_a_close(settings: Settings) -> None:
         entries = ledger.until(lambda found: sum(entry.count for entry in found) >= 2 * len(seen) + 1)
         used = sum(entry.count for entry in entries if entry.outcome == "used")
         assert used in {2 * len(seen) + 1, 2 * len(seen) + 2}
+
+
+async def test_without_a_compiler_frames_are_sent_all_the_same(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_lines: object) -> None:
+        raise ImportError("no compiler here")
+
+    monkeypatch.setattr(server, "COMPILED_FROM", 1)
+    monkeypatch.setattr(server, "_compiled", fail)
+    publisher = FramePublisher(settings, CLOCK)
+    with egress(settings) as running:
+        async with viewer(running, "s1", subprotocols=[Subprotocol("affectstream.binary")]) as one:
+            await welcomed(one)
+            await asyncio.to_thread(publisher.publish, "s1", 0, 1)
+            assert [(await packed(one))["sequence"] for _ in range(2)] == [0, 1]
+            assert "without compiled code" in caplog.text
 
 
 async def test_silence_is_said_once(settings: Settings) -> None:

@@ -114,7 +114,8 @@ class Street:
 
     def __init__(self):
         self.lines = Lines()
-        self.hub = Hub(WIRES, FanOut(self.lines))
+        self.hub = Hub(WIRES)
+        self.hub.send_by(FanOut(self.lines))
         self.stack = ExitStack()
 
     def pairs(self, count):
@@ -225,6 +226,20 @@ def test_sessions_with_other_viewers_are_the_interpreter_s(street):
     pair.read()
     assert len(messages(pair.received)) == 2
     assert dict(hub.take_tallies()) == {"session-0": Tally(3, 0, 0), "session-1": Tally(1, 0, 0)}
+
+
+def test_viewers_that_were_there_before_are_sent_to_likewise(street):
+    hub = Hub(WIRES)
+    pairs = street.pairs(3)
+    hub_of(pairs, hub=hub)
+    assert not hub.compiled
+    hub.deliver_all(some(("session-0", 1)), lambda: FUSED_US)
+    hub.send_by(FanOut(street.lines))
+    assert hub.compiled
+    hub.deliver_all(some(("session-0", 1), ("session-0", 2)), lambda: FUSED_US)
+    pairs[0].read()
+    assert [one[8] for one in messages(pairs[0].received)] == [1, 2]
+    assert dict(hub.take_tallies()) == {"session-0": Tally(2, 0, 1)}
 
 
 def test_a_socket_that_is_gone_is_left_to_its_transport(street):

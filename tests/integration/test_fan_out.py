@@ -311,3 +311,15 @@ def test_what_production_calls_is_what_was_compiled_ahead(street):
     hub.deliver_all(some(("session-0", 1)), lambda: FUSED_US)
     hub.deliver(some(("session-0", 2)).frame(0), FUSED_US)
     assert [len(kernel.signatures) for kernel in (fan_out._fan_out, fan_out._spread)] == before == [1, 1]
+
+
+def test_sending_takes_what_there_is_room_for_and_never_waits():
+    near, far = socket.socketpair()
+    with near, far:
+        assert send(near.fileno(), b"hello, world", 5) == 5
+        assert far.recv(100) == b"hello"
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+        taken = [send(near.fileno(), bytes(3_000), 3_000) for _ in range(10)]
+        assert taken[-1] == -1
+        far.close()
+        assert send(near.fileno(), b"nobody", 6) == -1

@@ -26,6 +26,7 @@ from runtime.garbage import collect_rarely
 from runtime.keystore import key_store
 from runtime.lifecycle import Role
 from runtime.registry import codec
+from runtime.serving import listen
 from runtime.tls import scheme, uvicorn_tls
 from runtime.tokens import Tokens
 from runtime.topics import topic_ids
@@ -47,7 +48,7 @@ def run(role: Role, recorder: Recorder | None = None, fuse: Fuse | None = None) 
     whatever ends the sink.
     """
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(_listen(role.settings.host, role.settings.port))
+        listener = stack.enter_context(listen(role.settings.host, role.settings.port))
         database = _connect(role)
         if database is None:
             return
@@ -75,13 +76,6 @@ def run(role: Role, recorder: Recorder | None = None, fuse: Fuse | None = None) 
         collect_rarely()
         sink = Sink(role.settings, database, shared, clock=role.clock, metrics=role.metrics, stop=role.stop, gate=gate)
         sink.run()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port))
-    except OSError as error:
-        raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror}; set AFFECTSTREAM_PORT") from error
 
 
 def _connect(role: Role) -> Database | None:

@@ -16,10 +16,11 @@ from ingest.edge import Edge
 from ingest.feed import AvatarFeed
 from ingest.webrtc.peers import Peers
 from ingest.websocket import DirectProtocol
-from runtime.errors import AffectstreamError, BrokerError, SettingsError
+from runtime.errors import AffectstreamError
 from runtime.experiments import read_experiments
 from runtime.garbage import collect_rarely
 from runtime.lifecycle import Role
+from runtime.serving import listen, until_broker_answers, until_stopped
 from runtime.tls import scheme, uvicorn_tls
 from runtime.topics import partition_count
 from schemas.topics import SIGNALS
@@ -46,14 +47,6 @@ def run(role: Role, feed: FeedOf | None = None) -> None:
     with listen(role.settings.host, role.settings.port) as listener:
         collect_rarely()
         uvloop.run(serve(role, listener, feed))
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes any free one."""
-    try:
-        return socket.create_server((host, port), backlog=BACKLOG, reuse_port=False)
-    except OSError as error:
-        raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror}; set AFFECTSTREAM_PORT") from error
 
 
 class _Server(uvicorn.Server):
@@ -89,11 +82,11 @@ async def serve(role: Role, listener: socket.socket, feed: FeedOf | None = None)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     tasks: list[asyncio.Task[None]] = [
         serving,
-        asyncio.create_task(_until_stopped(role)),
+        asyncio.create_task(until_stopped(role)),
         asyncio.create_task(edge.housekeeping()),
         asyncio.create_task(edge.watch_headroom()),
         asyncio.create_task(edge.sharing.run()),
-        asyncio.create_task(_until_broker_answers(role, edge)),
+        asyncio.create_task(_start(role, edge)),
     ]
     log.info("listening on %s://%s:%d", scheme(role.settings), *listener.getsockname()[:2])
     running = [each.name for each in experiments if each.status == "running"]
@@ -119,22 +112,8 @@ async def serve(role: Role, listener: socket.socket, feed: FeedOf | None = None)
         await edge.close()
 
 
-async def _until_stopped(role: Role) -> None:
-    while not role.stop.is_set():  # noqa: ASYNC110 - the flag is set from a signal handler
-        await asyncio.sleep(0.1)
-
-
-async def _until_broker_answers(role: Role, edge: Edge) -> None:
+async def _start(role: Role, edge: Edge) -> None:
     """Open the edge for sessions once the topics are there; HTTP answers 503 until then."""
-    told = False
-    while True:
-        try:
-            await asyncio.to_thread(partition_count, role.settings, SIGNALS, timeout_s=2.0)
-            break
-        except BrokerError as error:
-            if not told:
-                log.warning("waiting for Kafka: %s", error)
-                told = True
-            await asyncio.sleep(0.25)
+    await until_broker_answers(partial(partition_count, role.settings, SIGNALS, timeout_s=2.0))
     edge.ready = True
     role.metrics.ready(True)

@@ -21,6 +21,7 @@ from runtime.kafka import TopicPartition, consumer
 from runtime.keystore import KeyRing, key_store
 from runtime.lifecycle import Role
 from runtime.sealed_media import opened
+from runtime.serving import listen
 from runtime.settings import Settings
 from runtime.tls import scheme
 from schemas.codec import Codec
@@ -59,7 +60,7 @@ class Running:
 def serving(name: str, settings: Settings, serve: Serve, *, clock: Clock | None = None) -> Iterator[Running]:
     """Run a service in a thread; returns once it says that it is healthy, and fails if it ends with an error."""
     role = Role(name, settings, clock or SystemClock())
-    listener = ingest_role.listen(settings.host, settings.port)
+    listener = listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     running = Running(role, host, port, [])
 

@@ -13,19 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
+from cli.terminal import console, progress
 from runtime.errors import PrerequisiteError, SettingsError
 
 if TYPE_CHECKING:
     from runtime.settings import Settings
 
 app = typer.Typer(help="Measure the product, and others beside it.", no_args_is_help=True)
-
-_console = Console(stderr=True, highlight=False)
-
-
-def progress(line: str) -> None:
-    """Say what is done now; results go to stdout, this does not."""
-    _console.print(f"[dim]·[/dim] {line}", soft_wrap=True)
 
 
 @contextmanager
@@ -252,7 +246,7 @@ def system(  # noqa: PLR0917 - options, given by name
     if as_json:
         typer.echo(json.dumps(results.keys()))
     if results.mistakes:
-        _console.print("[red]the ledger does not balance[/red]")
+        console.print("[red]the ledger does not balance[/red]")
         raise typer.Exit(1)
 
 
@@ -405,7 +399,7 @@ def erasure(
     if as_json:
         typer.echo(json.dumps(result.keys()))
     if problem := failed(result):
-        _console.print(f"[red]{problem}[/red]")
+        console.print(f"[red]{problem}[/red]")
         raise typer.Exit(1)
 
 

@@ -6,18 +6,11 @@ Like the rest of the command line, what a command needs is imported when it runs
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from cli.ports import PAGE_PORT
+from cli.terminal import progress
 
 app = typer.Typer(help="A session's frames to other programs.", no_args_is_help=True)
-
-_console = Console(stderr=True, highlight=False)
-
-
-def progress(line: str) -> None:
-    """Say what happens."""
-    _console.print(f"[dim]·[/dim] {line}", soft_wrap=True)
 
 
 @app.callback()

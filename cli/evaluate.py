@@ -12,20 +12,16 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
+from cli.terminal import progress
+
 app = typer.Typer(help="How well the engines answer, on labelled data.", no_args_is_help=True)
 
-_console = Console(stderr=True, highlight=False)
 
 PUBLIC_TEST: Final = Path("../shared/data/fer2013/PublicTest.tar.gz")
 EMODB: Final = Path("../shared/data/emodb")
 """Where a development machine has labelled data."""
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
-
-
-def progress(line: str) -> None:
-    """Say what is done now; results go to stdout, this does not."""
-    _console.print(f"[dim]·[/dim] {line}", soft_wrap=True)
 
 
 class FaceEmotionName(StrEnum):

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cli.terminal import console, progress
 from runtime.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ app = typer.Typer(
     help="Experiments: variants of mapping, fusion and smoothing, from the plan to the decision (docs/experiments.md).",
     no_args_is_help=True,
 )
-_console = Console(stderr=True, highlight=False)
 
 WIDTH: Final = 132
 
@@ -52,15 +52,10 @@ CorrectionChoice = Annotated[
 ]
 
 
-def progress(line: str) -> None:
-    """Say what is done now; results go to stdout, this does not."""
-    _console.print(f"[dim]·[/dim] {line}", soft_wrap=True)
-
-
 def _tables() -> Console:
     """Standard output, wide enough for tables where it is no terminal."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=WIDTH)
+    wide = Console(highlight=False)
+    return wide if wide.is_terminal else Console(highlight=False, width=WIDTH)
 
 
 def _settings() -> "Settings":
@@ -258,7 +253,7 @@ def _tell(report: Mapping[str, Any], pairs: Mapping[str, Any], page: str, out: P
     from analytics.experiments.statistics import FEWEST  # noqa: PLC0415
 
     _write(out, page)
-    console = _tables()
+    tables = _tables()
     if not as_json:
         population = report["population"]
         ratio = report["srm"]["exposed"]
@@ -276,10 +271,10 @@ def _tell(report: Mapping[str, Any], pairs: Mapping[str, Any], page: str, out: P
         for metric in report["metrics"]:
             for effect in metric["effects"]:
                 table.add_row(*_cells(metric, effect))
-        console.print(table if table.rows else f"no metric has {FEWEST} units in each variant yet")
+        tables.print(table if table.rows else f"no metric has {FEWEST} units in each variant yet")
         if pairs:
             _print_pairs(pairs)
-        console.print(Text(f"\n{report['decision']['verdict']}: {report['decision']['text']}", style="bold"))
+        tables.print(Text(f"\n{report['decision']['verdict']}: {report['decision']['text']}", style="bold"))
     else:
         typer.echo(json.dumps({**report, "same_session": pairs}))
 
@@ -303,14 +298,14 @@ def _p(value: float | None) -> str:
 
 
 def _print_pairs(pairs: Mapping[str, Any]) -> None:
-    console = _tables()
+    tables = _tables()
     for variant, found in pairs.items():
-        console.print(
+        tables.print(
             f"\n{variant} less the control on the same sessions ({found['sessions']:,} of them): "
             f"{found['paired_ticks']:,} ticks in both, {found['unpaired_ticks']:,} in one only"
         )
         if not found["metrics"]:
-            console.print("too few sessions tell: at least 3 are needed")
+            tables.print("too few sessions tell: at least 3 are needed")
             continue
         table = Table(box=None, pad_edge=False, header_style="dim")
         for column in ("metric", "control", "variant", "difference", "interval", "adjusted p"):
@@ -323,7 +318,7 @@ def _print_pairs(pairs: Mapping[str, Any]) -> None:
                 f"{row['difference']:+.{digits}f}", interval,
                 _p(row["adjusted_p_value"]) + (" *" if row["significant"] else ""),
             )  # fmt: skip
-        console.print(table)
+        tables.print(table)
 
 
 def _print_rows(rows: Sequence[tuple[str, str]]) -> None:
@@ -343,4 +338,4 @@ def _write(out: Path | None, page: str) -> None:
         out.write_text(page, encoding="utf-8")
     except OSError as error:
         raise SettingsError(f"{out} cannot be written: {error.strerror}") from error
-    _console.print(str(out), soft_wrap=True)
+    console.print(str(out), soft_wrap=True)

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
 
+from cli.terminal import console, progress
 from runtime.errors import SettingsError
 
 if TYPE_CHECKING:
     from analytics.recordings.diffing import Difference
 
-_console = Console(stderr=True, highlight=False)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
 TolerancesFile = Annotated[
@@ -34,11 +33,6 @@ class Source(StrEnum):
 
     SIGNALS = "signals"
     MEDIA = "media"
-
-
-def progress(line: str) -> None:
-    """Say what is done now; results go to stdout, this does not."""
-    _console.print(f"[dim]·[/dim] {line}", soft_wrap=True)
 
 
 def record(
@@ -64,7 +58,7 @@ def record(
         Settings.from_env(os.environ), sessions, out, SystemClock(), progress, follow=follow, sealed=not plain
     )
     counts = ", ".join(f"{count:,} {topic}" for topic, count in written.counts.items())
-    _console.print(f"{written.path}: {written.bytes:,} bytes, {counts}", soft_wrap=True)
+    console.print(f"{written.path}: {written.bytes:,} bytes, {counts}", soft_wrap=True)
     if as_json:
         typer.echo(json.dumps({"path": str(written.path), "bytes": written.bytes, "counts": dict(written.counts)}))
 
@@ -113,7 +107,7 @@ def replay(  # noqa: PLR0917 - options, given by name
                 given = [*recording.of(SIGNALS), *given]
             for entry in given:
                 writer.add(entry)
-    _console.print(
+    console.print(
         f"{len(replayed.frames):,} frames of {replayed.seconds:.1f} s in {replayed.took_s:.3f} s: "
         f"{replayed.speedup:,.0f}x real time; sha256 {replayed.frames.sha256}",
         soft_wrap=True,
@@ -158,7 +152,7 @@ def regress(
     from cli.regression import regress as run  # noqa: PLC0415
 
     found = run(folder, out, progress)
-    _console.print(f"{found.page}\n{found.junit}", soft_wrap=True)
+    console.print(f"{found.page}\n{found.junit}", soft_wrap=True)
     if as_json:
         results = [
             {
@@ -191,12 +185,12 @@ def _speed(text: str) -> float:
 
 def _show(difference: "Difference", a: str, b: str) -> None:
     if difference.identical:
-        _console.print(f"identical: {difference.compared:,} frames", soft_wrap=True)
+        console.print(f"identical: {difference.compared:,} frames", soft_wrap=True)
         return
     if difference.first is not None:
         first = str(difference.first).replace("only in A", f"only {a}").replace("only in B", f"only {b}")
-        _console.print(f"first divergence ({a}, {b}): {first}", soft_wrap=True, markup=False)
-    _console.print(
+        console.print(f"first divergence ({a}, {b}): {first}", soft_wrap=True, markup=False)
+    console.print(
         f"{difference.compared:,} frames in both, {difference.only_in_a:,} only {a}, {difference.only_in_b:,} only {b}",
         soft_wrap=True,
     )
@@ -204,6 +198,6 @@ def _show(difference: "Difference", a: str, b: str) -> None:
 
     channels = sorted(difference.channels.items(), key=lambda each: -each[1].frames)
     for name, error in channels[:SHOWN]:
-        _console.print(f"  {name:32} up to {error.largest:g} {UNITS.get(name, '')}, {error.frames:,} frames beyond")
+        console.print(f"  {name:32} up to {error.largest:g} {UNITS.get(name, '')}, {error.frames:,} frames beyond")
     if len(channels) > SHOWN:
-        _console.print(f"  and {len(channels) - SHOWN} channels more")
+        console.print(f"  and {len(channels) - SHOWN} channels more")

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from cli.terminal import read_settings, require_token_key, token_key_given
 from runtime.errors import SettingsError
 from runtime.tenancy import DEFAULT_TENANT, EVERY_TENANT, TENANT
 from runtime.token_keys import rotated
@@ -44,7 +45,6 @@ def token(
     A platform's own servers show one with the scope create to POST /v1/sessions and hand the answer to their users: the
     token in it opens that session only. Keep it secret, and short-lived where you can: it cannot be taken back alone.
     """
-    from cli.main import read_settings, require_token_key  # noqa: PLC0415
     from runtime.clock import SystemClock  # noqa: PLC0415
     from runtime.tokens import OPERATOR, TENANT_SCOPES, Grant, Tokens, scopes_of  # noqa: PLC0415
 
@@ -74,7 +74,6 @@ def token_key(
     new value; while some still have the old one, they refuse tokens of the new key: docs/security.md says how to avoid
     that.
     """
-    from cli.main import read_settings, token_key_given  # noqa: PLC0415
     from runtime.clock import SystemClock  # noqa: PLC0415
 
     fresh = secrets.token_hex(32)

@@ -12,18 +12,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from cli.terminal import progress
 from runtime.errors import PrerequisiteError, SettingsError
 
 app = typer.Typer(help="Train models: ours anew, or your own on your data.", no_args_is_help=True)
 
-_console = Console(stderr=True, highlight=False)
 
 Seed = Annotated[int, typer.Option(help="The same data, seed, machine and versions give the same model.", min=0)]
-
-
-def progress(line: str) -> None:
-    """Say what is done now; results go to stdout, this does not."""
-    _console.print(f"[dim]·[/dim] {line}", soft_wrap=True)
 
 
 @app.callback()

@@ -11,19 +11,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from cli.terminal import console, progress
 from runtime.errors import SettingsError
 
 app = typer.Typer(help="Try the promises of exactness on real processes.", no_args_is_help=True)
 
-_console = Console(stderr=True, highlight=False)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
 Seed = Annotated[int, typer.Option(help="The same seed: the same log, and kills and stalls drawn alike.")]
-
-
-def progress(line: str) -> None:
-    """Say what is done now; results go to stdout, this does not."""
-    _console.print(f"[dim]·[/dim] {line}", soft_wrap=True)
 
 
 @app.callback()
@@ -56,7 +51,7 @@ def crash(
         result = verify_crash(settings, Plan(kills, sessions, seed, seconds), progress)
     figures = result.keys()
     for name, value in figures.items():
-        _console.print(f"{name:>12}  {value}", soft_wrap=True)
+        console.print(f"{name:>12}  {value}", soft_wrap=True)
     if as_json:
         typer.echo(json.dumps(figures))
     sys.exit(0 if result.ok else 1)
@@ -82,7 +77,7 @@ def replay(  # noqa: PLR0917 - options, given by name
             settings, speeds=at, processes=by, seconds=seconds, sessions=sessions, seed=seed, progress=progress
         )
     for run in replays.runs:
-        _console.print(f"{run.sha256}  {run.title}", soft_wrap=True)
+        console.print(f"{run.sha256}  {run.title}", soft_wrap=True)
     if as_json:
         typer.echo(json.dumps(replays.keys()))
     sys.exit(0 if replays.identical else 1)

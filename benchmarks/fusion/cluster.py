@@ -25,7 +25,8 @@ from benchmarks.fusion.kafka_log import HiddenLog, Topics
 from benchmarks.fusion.measure import Spread, topics_of_a_run
 from benchmarks.fusion.signals import RecordedLog
 from benchmarks.processes import Candidate, CandidateError, Program, environment, free_port
-from cli.bench import kafka, progress
+from cli.bench import kafka
+from cli.terminal import progress
 from dataflows.context import Context
 from dataflows.fusion import build
 from dataflows.role import EPOCH

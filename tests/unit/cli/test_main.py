@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from importlib.metadata import version as installed
 
 import pytest
 
@@ -45,3 +46,26 @@ def test_help_names_the_commands_without_heavy_imports():
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=REPOSITORY)
     for word in ("demo", "play", "run", "setup", "topics", "models"):
         assert word in answer.stdout
+
+
+def test_help_shows_every_command_in_a_panel_and_the_beginning_first(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["affectstream", "--help"])
+    with pytest.raises(SystemExit):
+        command.main()
+    shown = capsys.readouterr().out
+    places = [shown.index(f"─ {panel} ─") for panel in dict.fromkeys((*command.COMMANDS, *command.GROUPS))]
+    assert places == sorted(places)
+    assert "─ Commands ─" not in shown
+    names = [name for group in command.GROUPS.values() for name in group]
+    names += [one.__name__.replace("_", "-") for several in command.COMMANDS.values() for one in several]
+    assert len(names) == len(set(names))
+    assert all(f"│ {name} " in shown for name in names)
+
+
+@pytest.mark.parametrize("argument", ["--version", "version"])
+def test_the_version_is_told(monkeypatch, capsys, argument):
+    monkeypatch.setattr(sys, "argv", ["affectstream", argument])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.strip() == installed("affectstream")

@@ -196,3 +196,4 @@ def compile_all() -> None:
     watched, fan_out = Watched(), FanOut(Lines())
     fan_out.send(watched, nothing, np.array([NONE]), 0, 0)
     fan_out.spread(watched, 0, b"warm")
+    CODE.completed()

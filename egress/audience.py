@@ -152,6 +152,7 @@ class Audience:
             for session_id, started_at_us in self.hub.take_unheard().items():
                 self._look_for_end(session_id, started_at_us)
             self._metrics.set("clients_connected", self.hub.count, kind="viewer")
+            self._metrics.set("relay_backlog_seconds", self.relay.behind_s())
             rounds += 1
             if rounds * SWEEP_S >= LEDGER_S:
                 rounds = 0

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from egress.backlog import Backlog
 from egress.endings import EndReader
 from egress.frame_batches import BatchReader, FrameColumns
 from egress.frames import Frame
@@ -99,6 +100,7 @@ class Relay:
         self._ahead = threading.BoundedSemaphore(MAX_BATCHES_AHEAD)
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
         self.failed: asyncio.Future[None] = self._loop.create_future()
+        self._backlog = Backlog()
 
     def start(self) -> None:
         """Start reading; raises BrokerError if the topic is not there."""
@@ -246,10 +248,11 @@ class Relay:
             return 0
         batch = self._read(messages)
         self._metrics.count("records_in_total", len(messages), topic=AVATAR_FRAMES)
+        read_s = self._loop.time()
         while not self._ahead.acquire(timeout=0.1):
             if self._stop.is_set():
                 return 0
-        self._loop.call_soon_threadsafe(self._hand_over, batch)
+        self._loop.call_soon_threadsafe(self._hand_over, batch, read_s)
         return len(messages)
 
     def _read(self, messages: list[Message]) -> FrameColumns | Sequence[Frame]:
@@ -273,11 +276,21 @@ class Relay:
             if ended:
                 self._loop.call_soon_threadsafe(self._ended, ended)
 
-    def _hand_over(self, batch: FrameColumns | Sequence[Frame]) -> None:
+    def _hand_over(self, batch: FrameColumns | Sequence[Frame], read_s: float) -> None:
         try:
             self._deliver(batch)
         finally:
             self._ahead.release()
+        sent_s = self._loop.time()
+        self._backlog.take(sent_s - read_s, int(sent_s * 1e6))
+
+    def behind_s(self) -> float:
+        """How long frames wait for the event loop."""
+        return self._backlog.wait_s(int(self._loop.time() * 1e6))
+
+    def has_room(self) -> bool:
+        """Whether viewers may come: frames do not wait too long already."""
+        return not self._backlog.full(int(self._loop.time() * 1e6))
 
 
 def _resolve(futures: list[asyncio.Future[None]]) -> None:

@@ -47,6 +47,8 @@ ENDPOINTS: Final = ("/v1/sessions/{session_id}/avatar", WALL_PATH)
 """Every path that takes a connection."""
 
 MAX_VIEWERS: Final = 20_000
+"""A bound for memory; how many can be served is measured (:mod:`egress.backlog`)."""
+RETRY_AFTER_S: Final = 2
 COMPILED_FROM: Final = 64
 """So many viewers are sent frames by compiled code. Few are not worth the 120 MiB of memory that the compiler takes."""
 
@@ -128,6 +130,11 @@ class Egress:
             self._metrics.count("rejected_total", reason="too_fast")
             limit = f"{self._by_address.rate_per_s:g} connections a second from one address"
             return connection.respond(HTTPStatus.TOO_MANY_REQUESTS, f"at most {limit}: wait\n")
+        if not self.relay.has_room():
+            self._metrics.count("rejected_total", reason="overloaded")
+            response = connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "too much to do: come again, or elsewhere\n")
+            response.headers["Retry-After"] = str(RETRY_AFTER_S)
+            return response
         if self._audience.hub.count >= MAX_VIEWERS:
             self._metrics.count("rejected_total", reason="too_many_viewers")
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, f"{MAX_VIEWERS} viewers are connected\n")

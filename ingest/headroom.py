@@ -21,6 +21,7 @@ from enum import IntEnum
 from typing import Final
 
 from runtime.rates import TokenBucket
+from runtime.smoothed import Smoothed
 
 FULL_LAG_S: Final = 0.050
 """The event loop wakes so late: a twentieth of a second is half of what a frame may take to the client."""
@@ -34,8 +35,6 @@ FULL_QUEUE: Final = 0.25
 FULL_FUSION_LAG_S: Final = 0.5
 """From a tick's instant to its frame being in the log, where that is known."""
 
-SMOOTH_US: Final = 300_000
-"""Time constant of the mean over what is seen."""
 HIGH: Final = 1.0
 LOW: Final = 0.75
 UP_AFTER_US: Final = 400_000
@@ -82,22 +81,6 @@ class Load:
             self.queue / FULL_QUEUE,
             0.0 if self.fusion_lag_s is None else self.fusion_lag_s / FULL_FUSION_LAG_S,
         )
-
-
-class Smoothed:
-    """A mean over what is seen, with the time constant SMOOTH_US; the first is taken as it is."""
-
-    def __init__(self) -> None:
-        self.value = 0.0
-        self._at_us: int | None = None
-
-    def take(self, seen: float, now_us: int) -> int:
-        """Take in what is seen now; returns the µs since the last time."""
-        elapsed_us = 0 if self._at_us is None else max(0, now_us - self._at_us)
-        weight = 1.0 if self._at_us is None else elapsed_us / (elapsed_us + SMOOTH_US)
-        self.value += (seen - self.value) * weight
-        self._at_us = now_us
-        return elapsed_us
 
 
 class Headroom:

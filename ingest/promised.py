@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from ingest.headroom import FULL_CPU, HIGH, Load, Smoothed
+from ingest.headroom import FULL_CPU, HIGH, Load
+from runtime.smoothed import Smoothed
 
 KNOWN_FROM: Final = 20
 """With fewer sessions that send, what one costs is not told from what the edge does anyway."""

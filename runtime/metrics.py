@@ -50,6 +50,7 @@ Name = Literal[
     "fusion_lag_seconds",
     "sessions_freed_total",
     "edge_pressure",
+    "relay_backlog_seconds",
     "sessions_taken_over_total",
     "edge_shedding",
     "build_info",
@@ -103,6 +104,9 @@ METRICS: Final[Mapping[Name, Definition]] = {
     "sessions_taken_over_total": Definition("counter", "Sessions that another edge served before."),
     "edge_pressure": Definition(
         "gauge", "The worst of what the edge measures of itself; from 1 on it gives things up."
+    ),
+    "relay_backlog_seconds": Definition(
+        "gauge", "How long frames wait in egress until they are sent; from 0.05 on it takes no more viewers."
     ),
     "edge_shedding": Definition(
         "gauge", "What it gives up: 1 pictures, 2 also their rate, 3 also new sessions; 0 nothing."

@@ -12,10 +12,10 @@ import httpx
 import orjson
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from egress import server
+from egress import backlog, server
 from runtime.clock import SystemClock
 from runtime.kafka import Publisher
 from runtime.settings import Settings
@@ -285,6 +285,37 @@ async def test_without_a_compiler_frames_are_sent_all_the_same(
             await asyncio.to_thread(publisher.publish, "s1", 0, 1)
             assert [(await packed(one))["sequence"] for _ in range(2)] == [0, 1]
             assert "without compiled code" in caplog.text
+
+
+async def test_viewers_are_refused_while_frames_wait_too_long(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "FULL_S", 0.0)
+    monkeypatch.setattr(backlog, "AGAIN_S", 0.0)
+    publisher = FramePublisher(settings, CLOCK)
+    with egress(settings) as running:
+        async with viewer(running, "s1") as first:
+            await welcomed(first)
+            await asyncio.to_thread(publisher.publish, "s1", 0)
+            await frames(first, 1)
+            with pytest.raises(InvalidStatus) as refused:
+                await viewer(running, "s1")
+            assert refused.value.response.status_code == 503
+            assert refused.value.response.headers["Retry-After"] == "2"
+            assert running.metric("rejected_total", reason="overloaded") == 1
+            await asyncio.to_thread(publisher.publish, "s1", 1)
+            assert [frame["sequence"] for frame in await frames(first, 1)] == [1]
+
+            async def taken() -> bool:
+                try:
+                    async with viewer(running, "s1") as later:
+                        await welcomed(later)
+                except InvalidStatus:
+                    return False
+                return True
+
+            # Nothing comes any more, so nothing waits.
+            await eventually_async(taken, every_s=0.2, what="viewers are taken again")
 
 
 async def test_silence_is_said_once(settings: Settings) -> None:

@@ -24,6 +24,7 @@ RULES: Final = CodeCache(
         "runtime/compiled.py",
         "schemas/bulk.py",
         "schemas/fusion_config.py",
+        "schemas/varints.py",
         "schemas/vocabulary.py",
     ),
 )

@@ -13,6 +13,7 @@ from schemas.bulk import derive_layout
 from schemas.codec import Codec, DecodeError, parsed_schema
 from schemas.records import ClientEvent
 from schemas.topics import CLIENT_EVENTS
+from schemas.varints import CONTINUED, EIGHT_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +24,9 @@ MAX_AGE_US: Final = 24 * 3_600 * 1_000_000
 DEADLINE_S: Final = 20.0
 BATCH: Final = 5_000
 _INSTANTS_BYTES: Final = 16
-_CONTINUED: Final = int.from_bytes(b"\x80" * _INSTANTS_BYTES, "little")
-_EIGHT_BYTES: Final = int.from_bytes((b"\x80" * 7 + b"\0") * 2, "little")
-"""The bits that say whether a varint goes on, of two that have eight bytes each."""
+_CONTINUED: Final = CONTINUED << 64 | CONTINUED
+_EIGHT_BYTES: Final = EIGHT_BYTES << 64 | EIGHT_BYTES
+"""Of two instants beside each other."""
 
 
 class EndReader:

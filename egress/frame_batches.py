@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from egress.frames import HEAD, LONGEST_NAME, RELAYED, VARINT_BYTES, Cuts, Frame, FrameReader, LogFrame
 from egress.packed import DISCONTINUITY, FACE_LIVE, FRAME_BYTES, SPEECH_LIVE, VERSION, VISEME_MOUTH
-from schemas.bulk import read_instants
 from schemas.codec import Codec, DecodeError
+from schemas.varints import read_instants
 
 Bytes = npt.NDArray[np.uint8]
 

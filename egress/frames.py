@@ -13,13 +13,12 @@ from egress.projection import Instants
 from schemas.bulk import derive_layout
 from schemas.codec import Codec
 from schemas.records import AvatarFrame
+from schemas.varints import instant
 
 HEAD: Final = struct.Struct("<BBBxIqf")
 """A packed frame up to ``fused``; :data:`RELAYED` follows, and then what the log says."""
 
 RELAYED: Final = struct.Struct("<f")
-_EIGHT_BYTES: Final = 0x0080808080808080
-_CONTINUED: Final = 0x8080808080808080
 VARINT_BYTES: Final = 4
 """A frame's number in Avro has no more: that is 51 days of 30 a second. Later ones are decoded."""
 LONGEST_NAME: Final = 63
@@ -163,8 +162,8 @@ class FrameReader:
             if value[at] != marker:
                 return None
         flags = _FLAGS.get(value[cuts.flags])
-        captured = int.from_bytes(value[cuts.captured], "little")
-        if flags is None or captured & _CONTINUED != _EIGHT_BYTES or captured & 1:
+        captured_us = instant(int.from_bytes(value[cuts.captured], "little"))
+        if flags is None or captured_us is None:
             return None
         sequence, shift, at = 0, 0, size
         for byte in value[size : size + VARINT_BYTES]:
@@ -179,7 +178,6 @@ class FrameReader:
         if sequence & 1 or len(name) > LONGEST_NAME or value[at : at + 1] != _LENGTHS[len(name)] or not name.isascii():
             return None
         sequence >>= 1
-        captured_us = _eight_bytes(captured)
         return LogFrame(
             session_id=name.decode("ascii"),
             sequence=sequence,
@@ -190,12 +188,3 @@ class FrameReader:
             value=value,
             codec=self._codec,
         )
-
-
-def _eight_bytes(x: int) -> int:
-    """A zigzag varint of eight bytes, not negative: see :func:`schemas.bulk.read_instants`."""
-    x &= 0x7F7F7F7F7F7F7F7F
-    x = (x & 0x007F007F007F007F) | ((x & 0x7F007F007F007F00) >> 1)
-    x = (x & 0x00003FFF00003FFF) | ((x & 0x3FFF00003FFF0000) >> 2)
-    x = (x & 0x000000000FFFFFFF) | ((x & 0x0FFFFFFF00000000) >> 4)
-    return x >> 1

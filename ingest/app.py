@@ -3,23 +3,28 @@
 import logging
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse
 
+from ingest.bodies import (
+    ClientConfig,
+    ResetAnswer,
+    SessionAnswer,
+    SessionBody,
+)
 from ingest.calibration import CalibrationError, calibration_of
 from ingest.consent import Consent
 from ingest.edge import BrokerAway, Edge, TooSoon
 from ingest.media import close, serve_socket
-from ingest.sessions import ON_DEVICE, SessionOver
+from ingest.sessions import SessionOver
 from ingest.webrtc import ice
 from ingest.webrtc.peers import Peers
 from ingest.webrtc.signalling import add_whip
@@ -30,21 +35,17 @@ from runtime.origins import origin_allowed
 from runtime.problems import Problem, faults_of
 from runtime.rates import KeyedBuckets
 from runtime.tenancy import DEFAULT_TENANT, EVERY_TENANT, new_session_id
-from runtime.tokens import OPERATOR, Grant, Scope, bearer
+from runtime.tokens import OPERATOR, Grant, bearer
 from schemas.close_codes import CloseCode
 from schemas.experiments import Candidate
-from schemas.fusion_config import ConfigError, FusionConfig, MappingName
+from schemas.fusion_config import ConfigError, FusionConfig
 from schemas.records import ExperimentAssignment
-from schemas.vocabulary import Modality
 
 log = logging.getLogger(__name__)
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "web" / "dist"
 PAGE_MODELS: Final = frozenset({"face_landmarker.task"})
 """Model files that pages may have: what on-device analysis needs."""
-
-GROUP: Final = r"^[\w][\w .+-]{0,63}$"
-"""Groups are words of the deployment's own."""
 
 MAX_SESSIONS: Final = 10_000
 MAX_BODY_BYTES: Final = 16_384
@@ -57,87 +58,6 @@ NO_PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>
 <p>The ingest edge works, but there is no <code>web/dist</code> to serve. Build it with <code>make web</code>
 (Node 20 or later) and load this page again.</p></body></html>
 """
-
-
-class ConsentBody(BaseModel):
-    """What may be processed; nothing is, unless it is said here."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    audio: bool = False
-    video: bool = False
-    store_raw: bool = Field(default=False, description="Raw media may be kept beyond the log's retention.")
-    fairness: bool = Field(default=False, description="Errors may be compared by the group that is declared.")
-
-
-class OnDeviceBody(BaseModel):
-    """What the client analyses itself: the edge then takes features of it only, and refuses media of it."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    face: bool = False
-    speech: bool = False
-
-    def scopes(self) -> frozenset[Scope]:
-        """What the session's token says of it."""
-        wanted = {Modality.FACE: self.face, Modality.SPEECH: self.speech}
-        return frozenset(ON_DEVICE[modality] for modality, on_device in wanted.items() if on_device)
-
-
-class CalibrationBody(BaseModel):
-    """What is known of the person's face, by Action Unit; those left out are neither shifted nor scaled."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    au_neutral: dict[str, float] = Field({}, description="Intensity in the neutral face, 0 to 1.")
-    au_gain: dict[str, float] = Field(
-        {}, description="Factor on what exceeds it, 0 to 10; by default such that an intensity of 1 stays 1."
-    )
-
-
-class SessionBody(BaseModel):
-    """A session to start."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    consent: ConsentBody = ConsentBody()
-    on_device: OnDeviceBody = OnDeviceBody()
-    timeline: Literal["live", "recorded"] = "live"
-    mapping: MappingName = "blend"
-    parameters: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
-        {}, description="Fusion parameters that differ from the deployment's."
-    )
-    calibration: CalibrationBody | None = Field(None, description="Null: learned, unless calibration_seconds is 0.")
-    subject: Annotated[str, Field(max_length=128)] | None = Field(None, description="Pseudonymous id of the person.")
-    group: Annotated[str, Field(pattern=GROUP)] | None = Field(
-        None, description="The group that the person says to belong to; needs consent.fairness."
-    )
-    experiments: bool = Field(default=True, description="Whether the session may be given a variant.")
-
-
-class SessionAnswer(BaseModel):
-    """A session that has started."""
-
-    session_id: str
-    token: str
-    expires_at_s: int
-    media_url: str
-    avatar_url: str | None
-    whip_url: str | None
-    ice_servers: list[dict[str, Any]] = Field(description="As in RTCConfiguration.iceServers.")
-
-
-class ResetAnswer(BaseModel):
-    """From when on the calibration is learned anew: event time, microseconds since the epoch."""
-
-    captured_at_us: int
-
-
-class ClientConfig(BaseModel):
-    """Where a page finds the other services; empty if this edge was not told."""
-
-    egress_url: str
-    analytics_url: str
 
 
 def freshness(path: str, suffix: str) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ingest.admission import Refused
-from schemas.bulk import derive_layout, varint
+from schemas.bulk import derive_layout
 from schemas.codec import Codec
 from schemas.features import (
     DEGRADED,
@@ -33,6 +33,7 @@ from schemas.features import (
     SPEECH_HEAD,
 )
 from schemas.records import Signal
+from schemas.varints import varint
 from schemas.vocabulary import Modality, Outcome
 
 Floats = npt.NDArray[np.float32]
@@ -323,7 +324,7 @@ _LOW: Final = tuple(bytes((bits & 0x7F | 0x80, bits >> 7 | 0x80)) for bits in ra
 
 
 def _long(value: int) -> bytes:
-    """As :func:`schemas.bulk.varint`, for numbers that rise."""
+    """As :func:`schemas.varints.varint`, for numbers that rise."""
     if value < len(_SHORT):
         return _SHORT[value]
     raw = value << 1

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from analytics.recordings.container import Entry, RecordingError
-from schemas.bulk import derive_layout, read_instants
+from schemas.bulk import derive_layout
 from schemas.codec import Codec, DecodeError
 from schemas.records import AvatarFrame
+from schemas.varints import read_instants
 from schemas.vocabulary import AFFECT, ANGLES, AUS, BLENDSHAPES, EMOTIONS, LEVELS, SIGNAL_HOPS, VISEMES
 
 Floats = npt.NDArray[np.float64]

@@ -13,10 +13,10 @@ from benchmarks.fusion.kafka_log import producer
 from benchmarks.fusion.signals import FACE_HZ, US, session_ids
 from runtime.settings import Settings
 from runtime.topics import murmur2_partition
-from schemas.bulk import varint
 from schemas.codec import Codec
 from schemas.records import AvatarFrame
 from schemas.topics import AVATAR_FRAMES
+from schemas.varints import varint
 
 STEP_S: Final = 0.005
 EXAMPLE: Final = ROOT / "schemas/examples/avatar.frames/frame.avro"

@@ -8,9 +8,10 @@ import numpy.typing as npt
 
 from benchmarks.fusion.signals import session_ids
 from benchmarks.processes import CandidateError
-from schemas.bulk import derive_layout, read_instants, read_varints
+from schemas.bulk import derive_layout
 from schemas.codec import Codec
 from schemas.records import AvatarFrame
+from schemas.varints import read_instants, read_varints
 
 SESSION_DIGITS: Final = len(session_ids(1)[0])
 WEIGHTS: Final = ("emotions", "levels", "aus", "blendshapes", "visemes")

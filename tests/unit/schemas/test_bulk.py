@@ -7,8 +7,6 @@ from random import Random
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from schemas.bulk import (
     BULK_FROM,
@@ -25,9 +23,6 @@ from schemas.bulk import (
     SignalBatchReader,
     SignalLayouts,
     derive_layout,
-    read_instants,
-    read_varints,
-    varint,
 )
 from schemas.codec import Codec, Confluent, schema_text
 from schemas.records import AvatarFrame, Signal
@@ -38,7 +33,6 @@ RECORDS = int(os.environ.get("BULK_RECORDS", "5000"))
 BATCH = 1_000
 CODECS = [Codec(), Codec(Confluent(lambda _name, _text: 7, lambda _id: schema_text("Signal")))]
 FRAME_CODECS = [Codec(), Codec(Confluent(lambda _name, _text: 7, lambda _id: schema_text("AvatarFrame")))]
-INT64 = st.integers(-(1 << 63), (1 << 63) - 1)
 
 
 def bits(values: npt.ArrayLike) -> bytes:
@@ -113,36 +107,6 @@ def test_derived_layouts_end_where_the_variable_fields_begin() -> None:
     value = codec.encode(sample("ab", START_US, 1, face_signal(0.0, Random(0))))
     # face_count, track_id, sequence: one byte each; the session, its source, their lengths
     assert face.dtype.itemsize == len(value) - 3 - 3 - len("face@1") - 1
-
-
-def zigzag(value: int) -> bytes:
-    """A varint as the Avro specification describes it."""
-    rest, out = (value << 1) ^ (value >> 63), bytearray()
-    while rest >= 0x80:
-        out.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    return bytes([*out, rest])
-
-
-@given(st.lists(INT64, min_size=1))
-def test_instants_are_read_and_say_when_they_do_not_fit(values: list[int]) -> None:
-    written = [zigzag(value) for value in values]
-    raw = np.frombuffer(b"".join(w[:8].ljust(8, b"\0") for w in written), "<u8")
-    back, eight = read_instants(raw)
-    assert eight.tolist() == [len(w) == 8 for w in written]
-    assert back[eight].tolist() == [v for v, w in zip(values, written, strict=True) if len(w) == 8]
-
-
-@given(st.lists(st.integers(-(1 << 61), (1 << 61) - 1), min_size=1))
-def test_varints_are_read(values: list[int]) -> None:
-    written = [zigzag(value) for value in values]
-    ends = np.cumsum([len(w) for w in written])
-    data = np.frombuffer(b"".join(written) + bytes(10), np.uint8)
-    back, at, good = read_varints(data, np.concatenate(([0], ends[:-1])), ends)
-    assert back.tolist() == values
-    assert at.tolist() == ends.tolist()
-    assert good.all()
-    assert [varint(value) for value in values if value >= 0] == [zigzag(value) for value in values if value >= 0]
 
 
 @pytest.mark.parametrize("codec", FRAME_CODECS, ids=["single-object", "confluent"])

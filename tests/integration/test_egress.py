@@ -292,6 +292,7 @@ async def test_viewers_are_refused_while_frames_wait_too_long(
 ) -> None:
     monkeypatch.setattr(backlog, "FULL_S", 0.0)
     monkeypatch.setattr(backlog, "AGAIN_S", 0.0)
+    monkeypatch.setattr(backlog, "FULL_AFTER_US", 0)
     publisher = FramePublisher(settings, CLOCK)
     with egress(settings) as running:
         async with viewer(running, "s1") as first:

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egress.backlog import AGAIN_S, FULL_S, QUIET_US, Backlog
+from egress.backlog import AGAIN_S, FULL_AFTER_US, FULL_S, QUIET_US, Backlog
 
 STEP_US = 4_000
 
@@ -32,10 +32,22 @@ def test_there_is_none_while_they_wait_too_long_and_there_is_again_well_below():
     assert not backlog.full(now_us)
 
 
-def test_one_late_batch_is_no_backlog():
-    backlog, now_us = after(0.004)
-    backlog.take(0.3, now_us + STEP_US)
+def test_a_late_batch_is_no_backlog_not_even_the_first():
+    backlog = Backlog()
+    backlog.take(0.3, STEP_US)
+    assert not backlog.full(STEP_US)
+    backlog, now_us = after(0.004, backlog=backlog, start_us=STEP_US)
+    backlog.take(2.0, now_us + STEP_US)
     assert not backlog.full(now_us + STEP_US)
+
+
+def test_it_begins_anew_after_silence():
+    backlog, now_us = after(0.2)
+    now_us += 2 * QUIET_US
+    backlog.take(0.2, now_us)
+    assert not backlog.full(now_us)
+    backlog.take(0.2, now_us + FULL_AFTER_US)
+    assert backlog.full(now_us + FULL_AFTER_US)
 
 
 def test_what_is_silent_waits_for_nothing():
@@ -52,5 +64,7 @@ def test_between_the_marks_nothing_changes(waits):
         before = backlog.full(now_us)
         now_us += STEP_US
         backlog.take(waited_s, now_us)
-        if AGAIN_S <= backlog.wait_s(now_us) < FULL_S:
+        waits_s = backlog.wait_s(now_us)
+        assert not (backlog.full(now_us) and waits_s < AGAIN_S)
+        if AGAIN_S <= waits_s < FULL_S:
             assert backlog.full(now_us) == before

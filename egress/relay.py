@@ -244,16 +244,15 @@ class Relay:
                         self._newest_ms[key.decode(errors="replace")] = message.timestamp()[1]
                 if key in watched:
                     messages.append(message)
-        if not messages:
-            return 0
         batch = self._read(messages)
-        self._metrics.count("records_in_total", len(messages), topic=AVATAR_FRAMES)
-        read_s = self._loop.time()
-        while not self._ahead.acquire(timeout=0.1):
-            if self._stop.is_set():
-                return 0
-        self._loop.call_soon_threadsafe(self._hand_over, batch, read_s)
-        return len(messages)
+        if batch:
+            self._metrics.count("records_in_total", len(batch), topic=AVATAR_FRAMES)
+            read_s = self._loop.time()
+            while not self._ahead.acquire(timeout=0.1):
+                if self._stop.is_set():
+                    return 0
+            self._loop.call_soon_threadsafe(self._hand_over, batch, read_s)
+        return len(batch)
 
     def _read(self, messages: list[Message]) -> FrameColumns | Sequence[Frame]:
         found = self._reader.read(

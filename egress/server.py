@@ -132,14 +132,16 @@ class Egress:
             limit = f"{self._by_address.rate_per_s:g} connections a second from one address"
             return connection.respond(HTTPStatus.TOO_MANY_REQUESTS, f"at most {limit}: wait\n")
         if not self.relay.has_room():
-            self._metrics.count("rejected_total", reason="overloaded")
-            response = connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "too much to do: come again, or elsewhere\n")
-            response.headers["Retry-After"] = str(RETRY_AFTER_S)
-            return response
+            return self._full(connection, "overloaded", "frames are late already")
         if self._audience.hub.count >= MAX_VIEWERS:
-            self._metrics.count("rejected_total", reason="too_many_viewers")
-            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, f"{MAX_VIEWERS} viewers are connected\n")
+            return self._full(connection, "too_many_viewers", f"{MAX_VIEWERS} viewers are connected")
         return None
+
+    def _full(self, connection: ServerConnection, reason: str, why: str) -> Response:
+        self._metrics.count("rejected_total", reason=reason)
+        response = connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, f"{why}: come again, or elsewhere\n")
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        return response
 
     async def _handle(self, connection: ServerConnection) -> None:
         try:

@@ -48,7 +48,9 @@ class SocketSink:
         )  # fmt: skip
         self._lines = lines
         self.line = lines.take()
-        kernel: socket.socket | None = transport.get_extra_info("socket")
+        # Of one that is lost already the descriptor may be another's.
+        lost = self._protocol.state is not _OPEN or transport.is_closing()
+        kernel: socket.socket | None = None if lost else transport.get_extra_info("socket")
         encrypted = transport.get_extra_info("ssl_object") is not None
         self._descriptor = SHUT if kernel is None or encrypted else kernel.fileno()
         if kernel is not None and kernel.family in {socket.AF_INET, socket.AF_INET6}:

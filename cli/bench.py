@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
-from cli.terminal import console, progress
+from cli.terminal import console, progress, read_settings
 from runtime.errors import PrerequisiteError, SettingsError
 
 if TYPE_CHECKING:
@@ -83,7 +83,6 @@ def fusion(  # noqa: PLR0917 - options, given by name
     require_benchmarks()
     from benchmarks.fusion import bench as comparison  # noqa: PLC0415
     from benchmarks.fusion.report import draw, show, write_up  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
     plan = comparison.Plan()
     if quick:
@@ -94,7 +93,7 @@ def fusion(  # noqa: PLR0917 - options, given by name
     if peers is not None:
         changes["peers"] = _known(peers, comparison.PEERS)
     plan = plan.changed({name: value for name, value in changes.items() if value is not None})
-    with kafka(Settings.from_env(os.environ)) as settings:
+    with kafka(read_settings()) as settings:
         results = comparison.measure(settings, plan, progress)
     show(results, Console())
     if save is not None:
@@ -122,9 +121,8 @@ def latency(
     require_benchmarks()
     from benchmarks.latency import bench as latencies  # noqa: PLC0415
     from cli.profiles import EDGE  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
-    read = Settings.from_env(os.environ)
+    read = read_settings()
     if profile == "edge":
         results = latencies.measure(read, os.environ, latencies.Plan(seconds, 0, profile=EDGE), progress)
     else:
@@ -155,7 +153,6 @@ def ingest(  # noqa: PLR0917 - options, given by name
     from dataclasses import replace  # noqa: PLC0415
 
     from benchmarks.ingest import bench as reception  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
     plan = reception.Plan()
     if quick:
@@ -167,7 +164,7 @@ def ingest(  # noqa: PLR0917 - options, given by name
         repeats=repeats or plan.repeats,
         stock_sessions=min(plan.stock_sessions, sessions or plan.stock_sessions) if stock else 0,
     )
-    with kafka(Settings.from_env(os.environ)) as settings:
+    with kafka(read_settings()) as settings:
         results = reception.measure(settings, plan, progress)
     reception.show(results, Console())
     if as_json:
@@ -193,14 +190,13 @@ def egress(
     from dataclasses import replace  # noqa: PLC0415
 
     from benchmarks.egress import bench as relaying  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
     plan = relaying.Plan(clients, (clients, 20, 1))
     if quick:
         plan = plan.quick()
     chosen = plan.sessions if sessions is None else tuple(reversed(_numbers(sessions)))
     plan = replace(plan, sessions=tuple(min(count, clients) for count in chosen), seconds=seconds or plan.seconds)
-    with kafka(Settings.from_env(os.environ)) as settings:
+    with kafka(read_settings()) as settings:
         results = relaying.measure(settings, plan, progress)
     relaying.show(results, Console())
     if as_json:
@@ -230,7 +226,6 @@ def system(  # noqa: PLR0917 - options, given by name
     from dataclasses import replace  # noqa: PLC0415
 
     from benchmarks.system import bench as service  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
     plan = service.Plan(sessions, partitions=partitions)
     if quick:
@@ -240,7 +235,7 @@ def system(  # noqa: PLR0917 - options, given by name
         seconds=seconds or plan.seconds,
         surge_s=plan.surge_s if surge_seconds is None else surge_seconds,
     )
-    with kafka(Settings.from_env(os.environ)) as settings:
+    with kafka(read_settings()) as settings:
         results = service.measure(settings, plan, progress)
     service.show(results, Console())
     if as_json:
@@ -275,7 +270,6 @@ def sink(  # noqa: PLR0917 - options, given by name
     from dataclasses import replace  # noqa: PLC0415
 
     from benchmarks.sink.bench import Part, Plan, measure, show  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
     if only and only not in set(Part):
         raise SettingsError(f"--only {only}: give {' or '.join(Part)}")
@@ -283,7 +277,7 @@ def sink(  # noqa: PLR0917 - options, given by name
     plan = replace(plan, rows=rows or plan.rows, repeats=repeats or plan.repeats, database=database)
     if only:
         plan = replace(plan, parts=frozenset({Part(only)}))
-    with kafka(Settings.from_env(os.environ)) as settings:
+    with kafka(read_settings()) as settings:
         results = measure(settings, plan, progress)
     show(results, Console())
     if as_json:
@@ -319,7 +313,6 @@ def workers(
 
     from benchmarks.workers import bench as working  # noqa: PLC0415
     from benchmarks.workers.peers import PEERS  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
     plan = working.Plan().quick() if quick else working.Plan()
     plan = replace(
@@ -328,7 +321,7 @@ def workers(
         live_seconds=plan.live_seconds if live_seconds is None else live_seconds,
         peers=_known(peers, PEERS),
     )
-    settings = Settings.from_env(os.environ)
+    settings = read_settings()
     if plan.live_seconds:
         with kafka(settings) as own:
             results = working.measure(own, plan, progress)
@@ -353,10 +346,9 @@ def edge_mode(
     """
     require_benchmarks()
     from benchmarks.edge_mode import bench as modes  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
     plan = modes.Plan(media_sessions, sessions, seconds)
-    with kafka(Settings.from_env(os.environ)) as settings:
+    with kafka(read_settings()) as settings:
         results = modes.measure(settings, plan, progress)
     modes.show(results, Console())
     if as_json:
@@ -387,9 +379,8 @@ def erasure(
     require_benchmarks()
     from benchmarks.erasure.bench import Plan, failed, measure  # noqa: PLC0415
     from cli.laboratory import laboratory  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
-    with laboratory(Settings.from_env(os.environ), os.environ, progress) as settings:
+    with laboratory(read_settings(), os.environ, progress) as settings:
         result = measure(settings, Plan().quick() if quick else Plan(), progress)
     Console().print(
         f"one session of {result.session_rows:,} rows among {result.rows:,}: request taken after "
@@ -440,11 +431,10 @@ def cost(
     require_benchmarks()
     from benchmarks.cost import bench as costs  # noqa: PLC0415
     from cli.planning.figures import FILE, read_figures, renewed, write_figures  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
     plan = costs.Plan(tuple(_numbers(features)), tuple(_numbers(media)) if media else (), seconds)
     figures = read_figures(save or FILE)
-    results = costs.measure(Settings.from_env(os.environ), os.environ, figures, plan, progress)
+    results = costs.measure(read_settings(), os.environ, figures, plan, progress)
     costs.show(results, Console())
     if save is not None:
         write_figures(renewed(figures, results.keys()), save)

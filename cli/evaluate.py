@@ -4,7 +4,6 @@ Like the rest of the command line, what a command needs is imported when it runs
 """
 
 import json
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -12,7 +11,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from cli.terminal import progress
+from cli.terminal import progress, read_settings
 
 app = typer.Typer(help="How well the engines answer, on labelled data.", no_args_is_help=True)
 
@@ -67,9 +66,8 @@ def speech(
     A clip's answer is the mean of those for its windows of 1 s. Boredom, which is none of our emotions, is left out.
     """
     from cli.speech_evaluation import evaluate_emotion  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
-    found = evaluate_emotion(Settings.from_env(os.environ), data, leave_one_out, Console(), progress)
+    found = evaluate_emotion(read_settings(), data, leave_one_out, Console(), progress)
     if as_json:
         typer.echo(json.dumps(found))
 
@@ -104,10 +102,9 @@ def viseme(
     each engine's under "engines".
     """
     from cli.speech_evaluation import evaluate_visemes  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
     chosen = [each.value for each in engine or list(VisemeEngineName)]
-    found = evaluate_visemes(Settings.from_env(os.environ), data, chosen, align, limit, Console(), progress)
+    found = evaluate_visemes(read_settings(), data, chosen, align, limit, Console(), progress)
     if as_json:
         typer.echo(json.dumps(found))
 
@@ -156,10 +153,9 @@ def face(  # noqa: PLR0917 - options, given by name
         require_benchmarks()
     from cli.face_evaluation import evaluate_faces  # noqa: PLC0415
     from inference_workers.evaluation.face import Given  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
     found = evaluate_faces(
-        Settings.from_env(os.environ),
+        read_settings(),
         data,
         Given.AUTO if crops is None else Given.CROPS if crops else Given.PICTURES,
         network=emotion is FaceEmotionName.NETWORK,
@@ -190,12 +186,11 @@ def fusion(
     """
     from cli.fusion_evaluation import evaluate_fusion  # noqa: PLC0415
     from runtime.errors import PrerequisiteError  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
     for option, path in (("--faces", faces), ("--speech", speech)):
         if not path.exists():
             raise PrerequisiteError(f"{path} is not there: say with {option} where labelled data lies")
-    found = evaluate_fusion(Settings.from_env(os.environ), faces, speech, limit, Console(), progress)
+    found = evaluate_fusion(read_settings(), faces, speech, limit, Console(), progress)
     if as_json:
         typer.echo(json.dumps(found))
 
@@ -226,9 +221,8 @@ def loop(  # noqa: PLR0917 - options, given by name
     from cli.heads import Head  # noqa: PLC0415
     from inference_workers import face_engines  # noqa: PLC0415
     from inference_workers.engines.gains import NONE  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
-    settings = Settings.from_env(os.environ)
+    settings = read_settings()
     engine = face_engines.landmarker(settings, gains=NONE if raw or fit is not None else None)
     subject = Head(head or closed.default_head(Path(__file__).resolve().parents[1]))
     closed.make_up(subject, engine)

@@ -4,7 +4,6 @@ Like the rest of the command line, what a command needs is imported when it runs
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -15,12 +14,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cli.terminal import console, progress
+from cli.terminal import console, progress, read_settings
 from runtime.errors import SettingsError
 
 if TYPE_CHECKING:
     from analytics.experiments.analysis import Settings as Judging
-    from runtime.settings import Settings
     from schemas.experiments import Experiment
 
 app = typer.Typer(
@@ -56,12 +54,6 @@ def _tables() -> Console:
     """Standard output, wide enough for tables where it is no terminal."""
     wide = Console(highlight=False)
     return wide if wide.is_terminal else Console(highlight=False, width=WIDTH)
-
-
-def _settings() -> "Settings":
-    from runtime.settings import Settings  # noqa: PLC0415
-
-    return Settings.from_env(os.environ)
 
 
 def _experiment(file: Path) -> "Experiment":
@@ -173,7 +165,7 @@ def show() -> None:
     """List the experiments that analytics knows: how many were assigned and exposed, and whether the ratio holds."""
     from analytics.experiments.source import open_experiments  # noqa: PLC0415
 
-    with open_experiments(_settings()) as source:
+    with open_experiments(read_settings()) as source:
         found = source.experiments()["experiments"]
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("experiment", "status", "assigned", "exposed", "ratio"):
@@ -199,7 +191,7 @@ def report(
     from analytics.experiments.page import page  # noqa: PLC0415
     from analytics.experiments.source import open_experiments  # noqa: PLC0415
 
-    with open_experiments(_settings()) as source:
+    with open_experiments(read_settings()) as source:
         found = source.experiment(name, confidence=confidence, correction=correction.value)
     _tell(found, {}, page(found) if out else "", out, as_json=as_json)
 
@@ -217,11 +209,10 @@ def ab(
     from cli.refusing import recordings_in, tracks_under  # noqa: PLC0415
     from cli.simulating import paired  # noqa: PLC0415
     from runtime.keystore import key_store  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
     experiment = _experiment(file)
     paths = recordings_in(recordings)
-    tracks = tracks_under(experiment, paths, progress, key_store(Settings.from_env(os.environ).data_dir))
+    tracks = tracks_under(experiment, paths, progress, key_store(read_settings().data_dir))
     pairs = paired(experiment, tracks, confidence)
     note = f"{len(paths)} recordings: {', '.join(path.name for path in paths[:8])}{' …' if len(paths) > 8 else ''}"
     _write(out, pairs_page(experiment.name, pairs, note=note) if out else "")

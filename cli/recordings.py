@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from cli.terminal import console, progress
+from cli.terminal import console, progress, read_settings
 from runtime.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -52,11 +52,8 @@ def record(
     """
     from cli.recorder import record as write  # noqa: PLC0415
     from runtime.clock import SystemClock  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
-    written = write(
-        Settings.from_env(os.environ), sessions, out, SystemClock(), progress, follow=follow, sealed=not plain
-    )
+    written = write(read_settings(), sessions, out, SystemClock(), progress, follow=follow, sealed=not plain)
     counts = ", ".join(f"{count:,} {topic}" for topic, count in written.counts.items())
     console.print(f"{written.path}: {written.bytes:,} bytes, {counts}", soft_wrap=True)
     if as_json:
@@ -86,16 +83,15 @@ def replay(  # noqa: PLR0917 - options, given by name
     from cli.laboratory import laboratory  # noqa: PLC0415
     from cli.replaying import header_of, replay_in_process, replay_through_roles  # noqa: PLC0415
     from runtime.keystore import key_store  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
     from schemas.topics import SIGNALS  # noqa: PLC0415
 
     times = _speed(speed)
-    keys = key_store(Settings.from_env(os.environ).data_dir)
+    keys = key_store(read_settings().data_dir)
     recording = open_recording(file, keys)
     if source is Source.SIGNALS and not times and not roles:
         replayed = replay_in_process(recording)
     else:
-        with laboratory(Settings.from_env(os.environ), os.environ, progress) as settings:
+        with laboratory(read_settings(), os.environ, progress) as settings:
             replayed = replay_through_roles(settings, recording, source.value, times, progress)
     if out is not None:
         # What comes of a sealed recording is sealed like it.
@@ -131,9 +127,8 @@ def diff(
     from analytics.recordings.diffing import EXACT, Tolerances  # noqa: PLC0415
     from cli.regression import diff as compare  # noqa: PLC0415
     from runtime.keystore import key_store  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
-    keys = key_store(Settings.from_env(os.environ).data_dir)
+    keys = key_store(read_settings().data_dir)
     difference = compare(a, b, EXACT if tolerances is None else Tolerances.read(tolerances), keys)
     _show(difference, "A", "B")
     if as_json:

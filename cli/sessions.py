@@ -4,7 +4,6 @@ Like the rest of the command line, what a command needs is imported when it runs
 """
 
 import json
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cli.terminal import console, progress, read_settings
 from runtime.errors import AffectstreamError, SettingsError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from runtime.settings import Settings
 
 app = typer.Typer(help="Sessions: erase them, and see what was erased.", no_args_is_help=True)
-_console = Console(stderr=True, highlight=False)
 
 DEADLINE_S: Final = 120.0
 ASK_S: Final = 0.25
@@ -32,12 +31,6 @@ DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Where the analytics role has its data.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
-
-
-def _settings(data_dir: Path | None) -> "Settings":
-    from runtime.settings import Settings  # noqa: PLC0415
-
-    return Settings.from_env(os.environ, data_dir=data_dir)
 
 
 def _api(settings: "Settings") -> "AnalyticsClient | None":
@@ -67,7 +60,7 @@ def erase(
     """
     if (session is None) == (subject is None):
         raise SettingsError("give either a session's id or --subject")
-    settings = _settings(data_dir)
+    settings = read_settings(data_dir=data_dir)
     api = _api(settings)
     if api is None:
         _ask_offline(settings, session)
@@ -75,7 +68,7 @@ def erase(
     with api:
         names, asked = _ask(api, session, subject)
         if not asked:
-            _console.print(f"no session was started for {subject}")
+            console.print(f"no session was started for {subject}")
         results = [_await(api, each, session) for each in asked]
         proofs = [api.verify_erasure(name) for name in names] if verify else []
     for proof in proofs:
@@ -108,11 +101,11 @@ def _await(api: "AnalyticsClient", asked: Mapping[str, Any], session: str | None
         for step in now["done"]:
             if step not in told:
                 told.add(step)
-                _console.print(f"[dim]·[/dim] {STEPS.get(step, step)}: done", soft_wrap=True)
+                progress(f"{STEPS.get(step, step)}: done")
         if now["finished_at_us"] is not None:
             took_s = (now["finished_at_us"] - now["asked_at_us"]) / 1e6
             counts = ", ".join(f"{count:,} {what}" for what, count in now["counts"].items() if count)
-            _console.print(f"request {now['number']}: erased within {took_s:.1f} s: {counts}", soft_wrap=True)
+            console.print(f"request {now['number']}: erased within {took_s:.1f} s: {counts}", soft_wrap=True)
             return now
         if time.monotonic() > until:
             why = now["problem"] or "it takes longer than usual"
@@ -133,7 +126,7 @@ def _ask_offline(settings: "Settings", session: str | None) -> None:
     from runtime.keystore import key_store  # noqa: PLC0415
 
     Erasures(key_store(settings.data_dir)).ask(session, "session", "operator", now_us=SystemClock().now_us())
-    _console.print(
+    console.print(
         "[yellow]The analytics role does not run here.[/yellow] The session's keys are destroyed, so what is sealed is "
         "unreadable. Rows and records are erased once the role runs.",
         soft_wrap=True,
@@ -150,9 +143,9 @@ def _show(proof: Mapping[str, Any]) -> None:
         style = "red" if each["found"] and not each["waits"] else ""
         remark = each["waits"] or each["where"]
         table.add_row(each["store"], each["searched"], str(each["found"]), remark, style=style)
-    _console.print(table)
+    console.print(table)
     verdict = "[green]nothing readable is left[/green]" if proof["ok"] else "[red]something is left[/red]"
-    _console.print(f"{verdict} (searched in {proof['seconds']:.1f} s)")
+    console.print(f"{verdict} (searched in {proof['seconds']:.1f} s)")
 
 
 @app.command()
@@ -163,7 +156,7 @@ def erasures(
     from runtime.erasures import Erasures  # noqa: PLC0415
     from runtime.keystore import key_store  # noqa: PLC0415
 
-    found = Erasures(key_store(_settings(data_dir).data_dir)).newest(limit=limit)
+    found = Erasures(key_store(read_settings(data_dir=data_dir).data_dir)).newest(limit=limit)
     if as_json:
         typer.echo(json.dumps([dict(each.audit()) for each in found]))
         return
@@ -191,7 +184,7 @@ def retention(data_dir: DataDir = None, as_json: Json = False) -> None:
     """
     from analytics.retention_report import report  # noqa: PLC0415
 
-    found = report(_settings(data_dir))
+    found = report(read_settings(data_dir=data_dir))
     if as_json:
         typer.echo(json.dumps([each.keys() for each in found]))
     else:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cli.terminal import progress
+from cli.terminal import progress, read_settings
 from runtime.errors import PrerequisiteError, SettingsError
 
 app = typer.Typer(help="Train models: ours anew, or your own on your data.", no_args_is_help=True)
@@ -130,13 +130,12 @@ def viseme(  # noqa: PLR0917 - options, given by name
         raise PrerequisiteError(f"training needs the extra: pip install 'affectstream[train]' ({error})") from error
     from cli.sample import MANIFEST  # noqa: PLC0415
     from runtime.assets import fetch, load_manifest, log_progress  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
     if look_ahead_ms not in making.LOOK_AHEADS_MS:
         raise SettingsError(f"--look-ahead-ms {look_ahead_ms}: one of {', '.join(map(str, making.LOOK_AHEADS_MS))}")
     if not resume and (out / "examples.npz").exists():
         raise PrerequisiteError(f"{out} holds a training already: go on with --resume, or give another folder")
-    tools = Settings.from_env(os.environ).cache_dir / "tools"
+    tools = read_settings().cache_dir / "tools"
     synthesiser = fetch(load_manifest(MANIFEST)["espeak_ng"], tools, log_progress)
     recipe = making.Recipe(utterances, variations, epochs, seed, look_ahead_ms)
     made = making.make(synthesiser, out, recipe, f"affectstream {shlex.join(sys.argv[1:])}", progress)

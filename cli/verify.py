@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cli.terminal import console, progress
+from cli.terminal import console, progress, read_settings
 from runtime.errors import SettingsError
 
 app = typer.Typer(help="Try the promises of exactness on real processes.", no_args_is_help=True)
@@ -43,10 +43,9 @@ def crash(
     """
     from cli.crash import Plan, verify_crash  # noqa: PLC0415
     from cli.laboratory import laboratory  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
     # Rows are counted in a ClickHouse of the verification's own.
-    given = Settings.from_env(os.environ).model_copy(update={"clickhouse_dsn": ""})
+    given = read_settings().model_copy(update={"clickhouse_dsn": ""})
     with laboratory(given, os.environ, progress) as settings:
         result = verify_crash(settings, Plan(kills, sessions, seed, seconds), progress)
     figures = result.keys()
@@ -69,10 +68,9 @@ def replay(  # noqa: PLR0917 - options, given by name
     """Fuse one log at several speeds by several numbers of processes, with stalls: one SHA-256 or exit code 1."""
     from cli.laboratory import laboratory  # noqa: PLC0415
     from cli.replay_check import verify_replay  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
     at, by = _numbers("--speeds", speeds), [int(number) for number in _numbers("--processes", processes)]
-    with laboratory(Settings.from_env(os.environ), os.environ, progress) as settings:
+    with laboratory(read_settings(), os.environ, progress) as settings:
         replays = verify_replay(
             settings, speeds=at, processes=by, seconds=seconds, sessions=sessions, seed=seed, progress=progress
         )
@@ -100,11 +98,10 @@ def faults(
 
     from cli.faults import suite, table  # noqa: PLC0415
     from cli.faults.stage import Stage  # noqa: PLC0415
-    from runtime.settings import Settings  # noqa: PLC0415
 
     keys = [key.strip() for key in only.split(",") if key.strip()]
     with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as folder:
-        given = Settings.from_env(os.environ, data_dir=Path(folder))
+        given = read_settings(data_dir=Path(folder))
         settings = given.model_copy(update={"clickhouse_dsn": "", "partitions": min(given.partitions, 6)})
         with Stage(settings, os.environ, progress) as stage:
             found = suite.try_all(stage, progress, only=keys, longer=not quick)

@@ -17,7 +17,7 @@ from egress.frame_batches import FrameColumns
 from egress.frames import HEAD, RELAYED
 from egress.lines import FLAGS, SHUT, Lines, send
 from egress.packed import FRAME_BYTES
-from egress.watched import NONE, REMEMBERED_FRAMES, Watched
+from egress.watched import NONE, Watched, note
 from runtime.compiled import CodeCache
 from schemas.codec import Codec
 
@@ -54,6 +54,9 @@ def _compiled_send(descriptor: Any, data: Any, count: Any) -> Any:
     return compiled
 
 
+_note: Final = CODE.compiled(note)
+
+
 @CODE.compiled
 def _to_all(place: int, viewers: Any, descriptors: Any, address: int, count: Any, left: Any) -> tuple[int, int]:
     """Send ``count`` bytes at ``address`` from ``place`` on: to how many viewers, and how many are in ``left``."""
@@ -74,9 +77,9 @@ def _to_all(place: int, viewers: Any, descriptors: Any, address: int, count: Any
 
 
 @CODE.compiled
-def _spread(session: Any, viewers: Any, descriptors: Any, wire: Any, left: Any) -> tuple[int, int]:
-    """Send a message to the viewers of a session: to how many, and how many are in ``left``."""
-    return _to_all(session[0]["first"], viewers, descriptors, wire.ctypes.data, wire.size, left)
+def _spread(sessions: Any, place: int, viewers: Any, descriptors: Any, wire: Any, left: Any) -> tuple[int, int]:
+    """Send a message to the viewers of the session at ``place``: to how many, and how many are in ``left``."""
+    return _to_all(sessions[place]["first"], viewers, descriptors, wire.ctypes.data, wire.size, left)
 
 
 @CODE.compiled
@@ -115,18 +118,10 @@ def _fan_out(
         if place < 0:
             continue
         session, head = sessions[place], heads[at]
-        sequence, captured_at_us = np.int64(head["sequence"]), head["captured_at_us"]
-        if sequence <= session["newest"]:
-            session["duplicate"] += 1
+        captured_at_us = head["captured_at_us"]
+        if not _note(sessions, relayed, place, np.int64(head["sequence"]), captured_at_us, now_us):
             continue
         newest = at
-        session["newest"] = sequence
-        session["heard_us"] = now_us
-        session["stalled"] = False
-        note = sequence & (REMEMBERED_FRAMES - 1)
-        relayed[place, note, 0] = sequence
-        relayed[place, note, 1] = captured_at_us
-        relayed[place, note, 2] = now_us
 
         end = ends[at]
         length = FRAME_BYTES + np.int64(head["name_length"])
@@ -178,8 +173,8 @@ class FanOut:
         Returns how many got it, and the places of those that did not and how many bytes of it each got.
         """
         used, unfinished = _spread(
-            watched.sessions[place : place + 1], watched.viewers, self.lines.descriptors,
-            np.frombuffer(wire, np.uint8), self._room(watched),
+            watched.sessions, place, watched.viewers, self.lines.descriptors, np.frombuffer(wire, np.uint8),
+            self._room(watched),
         )  # fmt: skip
         return used, self._left[:unfinished].tolist()
 

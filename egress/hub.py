@@ -213,33 +213,35 @@ class Hub:
 
     def deliver_all(self, batch: FrameColumns | Sequence[Frame], now_us: Callable[[], int]) -> tuple[Frame, int] | None:
         """Send frames to their sessions' viewers; returns one of those that went out, if any did, and when."""
-        delivered = None
         if not isinstance(batch, FrameColumns):
+            delivered = None
             for frame in batch:
                 now = now_us()
                 if self.deliver(frame, now):
                     delivered = frame, now
             return delivered
+        newest, newest_us = NONE, 0
         places = np.fromiter(map(self._direct.get, batch.ids, repeat(NONE)), np.int64, len(batch))
         if self._fan_out is not None:
             row = 0
             while row < len(batch):
                 now = now_us()
-                row, newest, unfinished = self._fan_out.send(self._watched, batch, places, row, now)
+                row, new, unfinished = self._fan_out.send(self._watched, batch, places, row, now)
                 if unfinished:
                     frame = batch.frame(row - 1)
-                    self._finish(self._sessions[frame.session_id], unfinished, self._wire("binary", frame, now), now)
-                if newest != NONE:
-                    delivered = batch.frame(newest), now
+                    session = self._sessions[frame.session_id]
+                    self._count_used(session, self._finish(session, unfinished, self._wire("binary", frame, now), now))
+                if new != NONE:
+                    newest, newest_us = new, now
         for row in np.flatnonzero(places == NONE).tolist():
             if batch.ids[row] in self._sessions:
-                now, frame = now_us(), batch.frame(row)
-                if self.deliver(frame, now):
-                    delivered = frame, now
-        return delivered
+                now = now_us()
+                if self.deliver(batch.frame(row), now):
+                    newest, newest_us = row, now
+        return None if newest == NONE else (batch.frame(newest), newest_us)
 
-    def _finish(self, session: _Session, unfinished: Iterable[Sequence[int]], wire: bytes, now_us: int) -> None:
-        """Send a message to the viewers at the places whose sockets took only so many bytes of it."""
+    def _finish(self, session: _Session, unfinished: Iterable[Sequence[int]], wire: bytes, now_us: int) -> int:
+        """Send a message to viewers whose sockets took only so many bytes of it; returns how many got it."""
         used = 0
         for place, taken in unfinished:
             viewer = self._viewer_at[place]
@@ -248,6 +250,9 @@ class Hub:
                 used += 1
             else:
                 used += self._send(session, viewer, wire, now_us)
+        return used
+
+    def _count_used(self, session: _Session, used: int) -> None:
         self._watched.sessions[session.place]["used"] += used
 
     def deliver(self, frame: Frame, now_us: int) -> bool:
@@ -263,18 +268,17 @@ class Hub:
         if self._fan_out is not None and not session.indirect and len(session.viewers) >= TOGETHER_FROM:
             wire = self._wire("binary", frame, now_us)
             used, unfinished = self._fan_out.spread(self._watched, session.place, wire)
-            self._watched.sessions[session.place]["used"] += used
-            self._finish(session, unfinished, wire, now_us)
-            return True
-        wires: dict[Format, bytes] = {}
-        used = 0
-        for viewer in session.viewers:
-            if viewer.format not in wires:
-                # Once a frame and format, however many watch.
-                wires[viewer.format] = self._wire(viewer.format, frame, now_us)
-            used += self._send(session, viewer, wires[viewer.format], now_us)
+            used += self._finish(session, unfinished, wire, now_us)
+        else:
+            # Once a frame and format, however many watch.
+            wires: dict[Format, bytes] = {}
+            used = 0
+            for viewer in session.viewers:
+                if viewer.format not in wires:
+                    wires[viewer.format] = self._wire(viewer.format, frame, now_us)
+                used += self._send(session, viewer, wires[viewer.format], now_us)
         if used:
-            self._watched.sessions[session.place]["used"] += used
+            self._count_used(session, used)
         return True
 
     def _send(self, session: _Session, viewer: Viewer, wire: bytes, now_us: int) -> int:
@@ -314,8 +318,7 @@ class Hub:
             close(self._viewer_at[place], CloseCode.BAD_TOKEN, "the token has expired")
         for viewer in list(self._waiting):
             if now_us < viewer.expires_at_us and not viewer.sink.congested(now_us):
-                place = self._sessions[viewer.session_id].place
-                self._watched.sessions[place]["used"] += self._flush(viewer)
+                self._count_used(self._sessions[viewer.session_id], self._flush(viewer))
         for place in self._watched.newly_stalled(now_us, STALLED_US):
             session = self._session_at[place]
             row = self._watched.sessions[place]

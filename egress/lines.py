@@ -11,8 +11,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from egress.places import Places
+
 SHUT: Final = -1
-FIRST_ROOM: Final = 64
 FLAGS: Final = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
 """Of sends; where the system has no MSG_NOSIGNAL, Python ignores the signal."""
 
@@ -31,22 +32,20 @@ class Lines:
     """A number and a descriptor for each connection. Used in the event loop's thread only."""
 
     def __init__(self) -> None:
-        self.descriptors: npt.NDArray[np.int32] = np.full(FIRST_ROOM, SHUT, np.int32)
+        self._places = Places(np.int32(SHUT))
+
+    @property
+    def descriptors(self) -> npt.NDArray[np.int32]:
         """Of the sockets, by the lines' numbers; SHUT: the transport has to be asked. Replaced when it grows."""
-        self._free = list(range(FIRST_ROOM - 1, -1, -1))
+        return self._places.rows
 
     def take(self) -> int:
         """The number of a new line, which is shut."""
-        if not self._free:
-            room = len(self.descriptors)
-            self.descriptors = np.concatenate([self.descriptors, np.full(room, SHUT, np.int32)])
-            self._free = list(range(2 * room - 1, room - 1, -1))
-        return self._free.pop()
+        return self._places.take()
 
     def give_back(self, line: int) -> None:
         """Its connection is gone."""
-        self.shut(line)
-        self._free.append(line)
+        self._places.give_back(line)
 
     def open(self, line: int, descriptor: int) -> None:
         """Nothing waits in the transport: messages may be written to ``descriptor``."""

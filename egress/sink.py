@@ -4,7 +4,7 @@ import asyncio
 import socket
 from typing import Final
 
-from websockets.protocol import State
+from websockets.protocol import OPEN
 
 from egress.lines import SHUT, Lines, send
 from egress.viewer_connection import ViewerConnection
@@ -17,9 +17,6 @@ OVERFLOW_BYTES: Final = 524_288
 """Never more than this: a burst, for instance after fusion was restarted, has some 200 frames of room."""
 
 SEND_BUFFER_BYTES: Final = 65_536
-
-_OPEN: Final = State.OPEN
-"""An enumeration's members take longer to find than a name."""
 
 
 class SocketSink:
@@ -49,7 +46,7 @@ class SocketSink:
         self._lines = lines
         self.line = lines.take()
         # Of one that is lost already the descriptor may be another's.
-        lost = self._protocol.state is not _OPEN or transport.is_closing()
+        lost = self._protocol.state is not OPEN or transport.is_closing()
         kernel: socket.socket | None = None if lost else transport.get_extra_info("socket")
         encrypted = transport.get_extra_info("ssl_object") is not None
         self._descriptor = SHUT if kernel is None or encrypted else kernel.fileno()
@@ -75,7 +72,7 @@ class SocketSink:
         return unsent > OVERFLOW_BYTES or now_us - self._behind_since_us > CONGESTED_US
 
     def write(self, wire: bytes) -> bool:
-        if self._protocol.state is not _OPEN or self._is_closing():
+        if self._protocol.state is not OPEN or self._is_closing():
             return False
         if self._descriptor == SHUT or self._unsent():
             self._write(wire)

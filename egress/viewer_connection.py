@@ -1,15 +1,11 @@
 """A viewer's WebSocket, which takes most of its messages without a task's turn."""
 
 from collections.abc import Callable
-from typing import Final
 
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
-from websockets.protocol import State
-
-_OPEN: Final = State.OPEN
-"""An enumeration's members take longer to find than a name."""
+from websockets.protocol import OPEN
 
 
 class ViewerConnection(ServerConnection):
@@ -28,7 +24,7 @@ class ViewerConnection(ServerConnection):
 
     def send_data(self) -> None:
         super().send_data()
-        if self.disturbed is not None and (self.protocol.state is not _OPEN or self.transport.get_write_buffer_size()):
+        if self.disturbed is not None and (self.protocol.state is not OPEN or self.transport.get_write_buffer_size()):
             self.disturbed(False)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -9,11 +9,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from egress.places import Places
+
 REMEMBERED_FRAMES: Final = 128
 """Of each session, whose acknowledgement is understood; a power of two."""
 NONE: Final = -1
 NEVER_US: Final = (1 << 63) - 1
-FIRST_ROOM: Final = 16
 
 SESSION: Final = np.dtype(
     [
@@ -44,26 +45,51 @@ TALLIES: Final = ("used", "slow_client", "duplicate")
 Rows = npt.NDArray[Any]
 
 
+def note(  # noqa: PLR0917 - by position, as compiled functions are called
+    sessions: Any, relayed: Any, place: int, sequence: Any, captured_at_us: int, now_us: int
+) -> bool:
+    """Note that a frame of the session at ``place`` is relayed; False: it was before, or a later one, which is counted.
+
+    Compiled, too (:mod:`egress.fan_out`).
+    """
+    session = sessions[place]
+    if sequence <= session["newest"]:
+        session["duplicate"] += 1
+        return False
+    session["newest"] = sequence
+    session["heard_us"] = now_us
+    session["stalled"] = False
+    at = sequence & (REMEMBERED_FRAMES - 1)
+    relayed[place, at, 0] = sequence
+    relayed[place, at, 1] = captured_at_us
+    relayed[place, at, 2] = now_us
+    return True
+
+
 class Watched:
     """Sessions and viewers by their places. Arrays are replaced when they grow: do not keep them."""
 
     def __init__(self) -> None:
-        self.sessions: Rows = np.full(FIRST_ROOM, _NO_SESSION)
-        self.relayed: npt.NDArray[np.int64] = np.full((FIRST_ROOM, REMEMBERED_FRAMES, 3), NONE, np.int64)
+        self._sessions, self._viewers = Places(_NO_SESSION), Places(_NO_VIEWER)
+        self.relayed: npt.NDArray[np.int64] = _nothing_relayed(len(self.sessions))
         """The newest frames of each session by their numbers: number, when captured, when relayed (µs)."""
-        self.viewers: Rows = np.full(FIRST_ROOM, _NO_VIEWER)
-        self._free_sessions = list(range(FIRST_ROOM))
-        self._free_viewers = list(range(FIRST_ROOM))
+
+    @property
+    def sessions(self) -> Rows:
+        """As SESSION."""
+        return self._sessions.rows
+
+    @property
+    def viewers(self) -> Rows:
+        """As VIEWER."""
+        return self._viewers.rows
 
     def add_session(self, now_us: int) -> int:
         """The place of a new session without viewers."""
-        if not self._free_sessions:
-            room = len(self.sessions)
-            self.sessions = _doubled(self.sessions, _NO_SESSION)
-            self.relayed = _doubled(self.relayed, NONE)
-            self._free_sessions = list(range(room, 2 * room))
-        place = self._free_sessions.pop()
-        self.sessions[place] = _NO_SESSION
+        place = self._sessions.take()
+        missing = len(self.sessions) - len(self.relayed)
+        if missing:
+            self.relayed = np.concatenate([self.relayed, _nothing_relayed(missing)])
         self.sessions[place]["heard_us"] = now_us
         self.relayed[place] = NONE
         return place
@@ -71,17 +97,12 @@ class Watched:
     def drop_session(self, place: int) -> list[int]:
         """Nobody watches it; returns how often what of TALLIES was counted and not taken."""
         counts = [int(self.sessions[place][name]) for name in TALLIES]
-        self.sessions[place] = _NO_SESSION
-        self._free_sessions.append(place)
+        self._sessions.give_back(place)
         return counts
 
     def add_viewer(self, session: int, line: int, expires_us: int) -> int:
         """The place of a new viewer of the session at ``session``."""
-        if not self._free_viewers:
-            room = len(self.viewers)
-            self.viewers = _doubled(self.viewers, _NO_VIEWER)
-            self._free_viewers = list(range(room, 2 * room))
-        place = self._free_viewers.pop()
+        place = self._viewers.take()
         following = int(self.sessions[session]["first"])
         self.viewers[place] = (min(expires_us, NEVER_US - 1), following, NONE, line, False)
         if following != NONE:
@@ -98,18 +119,11 @@ class Watched:
             self.viewers[before]["next"] = following
         else:
             self.sessions[session]["first"] = following
-        self.viewers[place] = _NO_VIEWER
-        self._free_viewers.append(place)
+        self._viewers.give_back(place)
 
     def note(self, session: int, sequence: int, captured_at_us: int, now_us: int) -> bool:
-        """Note that a frame is relayed; False: it was before, or a later one, which is counted."""
-        row = self.sessions[session]
-        if sequence <= row["newest"]:
-            row["duplicate"] += 1
-            return False
-        row["newest"], row["heard_us"], row["stalled"] = sequence, now_us, False
-        self.relayed[session, sequence & (REMEMBERED_FRAMES - 1)] = sequence, captured_at_us, now_us
-        return True
+        """See :func:`note`."""
+        return note(self.sessions, self.relayed, session, sequence, captured_at_us, now_us)
 
     def find(self, session: int, sequence: int) -> tuple[int, int] | None:
         """When a recent frame was captured and relayed."""
@@ -137,5 +151,5 @@ class Watched:
         return list(zip(found.tolist(), counts, strict=True))
 
 
-def _doubled(rows: Rows, empty: Any) -> Rows:
-    return np.concatenate([rows, np.full_like(rows, empty)])
+def _nothing_relayed(sessions: int) -> npt.NDArray[np.int64]:
+    return np.full((sessions, REMEMBERED_FRAMES, 3), NONE, np.int64)

@@ -14,12 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse
 
-from ingest.bodies import (
-    ClientConfig,
-    ResetAnswer,
-    SessionAnswer,
-    SessionBody,
-)
+from ingest.bodies import ClientConfig, ResetAnswer, SessionAnswer, SessionBody
 from ingest.calibration import CalibrationError, calibration_of
 from ingest.consent import Consent
 from ingest.edge import BrokerAway, Edge, TooSoon

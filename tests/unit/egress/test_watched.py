@@ -1,4 +1,5 @@
-from egress.watched import FIRST_ROOM, NEVER_US, NONE, REMEMBERED_FRAMES, Watched
+from egress.places import FIRST_ROOM
+from egress.watched import NEVER_US, NONE, REMEMBERED_FRAMES, Watched
 
 
 def viewers_of(watched, session):

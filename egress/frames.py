@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 from egress.packed import DISCONTINUITY, FACE_LIVE, SPEECH_LIVE, VERSION, VISEME_MOUTH, pack
 from egress.projection import Instants
 from schemas.bulk import derive_layout
-from schemas.codec import Codec
+from schemas.codec import Codec, DecodeError
 from schemas.records import AvatarFrame
 from schemas.varints import instant
 
@@ -21,6 +21,7 @@ HEAD: Final = struct.Struct("<BBBxIqf")
 RELAYED: Final = struct.Struct("<f")
 VARINT_BYTES: Final = 4
 """A frame's number in Avro has no more: that is 51 days of 30 a second. Later ones are decoded."""
+MOST_FRAMES: Final = (1 << 32) - 1
 LONGEST_NAME: Final = 63
 """So that its length takes one byte; an edge's session ids have 36."""
 
@@ -150,7 +151,7 @@ class FrameReader:
     def read(self, value: bytes | None, fused_at_us: int) -> Frame:
         """The frame in ``value``; raises DecodeError."""
         cut = self._cut(value, fused_at_us) if value else None
-        return cut or DecodedFrame(self._codec.decode(AvatarFrame, value), fused_at_us)
+        return cut or DecodedFrame(_numbered(self._codec.decode(AvatarFrame, value)), fused_at_us)
 
     def _cut(self, value: bytes, fused_at_us: int) -> LogFrame | None:
         """None: the bytes are not laid out as expected."""
@@ -188,3 +189,10 @@ class FrameReader:
             value=value,
             codec=self._codec,
         )
+
+
+def _numbered(frame: AvatarFrame) -> AvatarFrame:
+    """The frame; raises DecodeError if its number is none that viewers could be told (docs/protocol.md)."""
+    if not 0 <= frame.sequence <= MOST_FRAMES:
+        raise DecodeError(f"frame {frame.sequence}: numbers from 0 to {MOST_FRAMES} were expected")
+    return frame

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,10 +51,20 @@ def test_bytes_that_were_changed_are_read_as_the_codec_reads_them(data):
         with pytest.raises(DecodeError):
             READER.read(value, 0)
         return
+    if not 0 <= wanted.sequence < 1 << 32:
+        with pytest.raises(DecodeError, match=f"frame {wanted.sequence}"):
+            READER.read(value, 0)
+        return
     found = READER.read(value, 0)
     assert (found.session_id, found.sequence) == (wanted.session_id, wanted.sequence)
     assert found.captured_at_us == wanted.captured_at_us
     assert CODEC.encode(found.record()) == CODEC.encode(wanted)
+
+
+@pytest.mark.parametrize("sequence", [-1, 1 << 32])
+def test_a_number_that_viewers_cannot_be_told_is_no_frame(sequence):
+    with pytest.raises(DecodeError, match=f"frame {sequence}"):
+        READER.read(CODEC.encode(replace(avatar_frame("session", 1), sequence=sequence)), 0)
 
 
 @pytest.mark.parametrize("value", [None, b"", b"\xc3\x01", b"nothing of ours"])
